@@ -1,0 +1,304 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Attempt is one try to write the rows of runs in one transaction, in order. It
+// sets Errs of the rows that it refuses (ErrNotFound, ErrTooMany) and returns
+// nil when all others are durable. After an error none has been written, unless
+// a commit is in doubt.
+//
+// It ends soon after ctx does, unless it calls detach, once: from then on it
+// does not touch the runs and only finds out what became of the commit, which
+// nothing can interrupt.
+type Attempt func(ctx context.Context, runs []*Run, detach func()) error
+
+// A group is cut here, to bound the memory of one transaction; a run holds 64
+// messages at most.
+const maxGroupRuns = 512
+
+const (
+	minPause = 10 * time.Millisecond
+	maxPause = 250 * time.Millisecond
+)
+
+// Queue is the open write group of a store and its one writer. When the writer
+// is free it takes what has joined and tries it in one transaction; if the
+// database refuses that, run by run; then write by write. While the database is
+// unavailable it tries again until the runs are past their deadline.
+type Queue struct {
+	attempt Attempt
+	timeout time.Duration
+	wake    chan struct{} // holds a token when open may have become non-empty
+	done    chan struct{}
+
+	mu     sync.Mutex
+	open   []*entry
+	closed bool
+
+	// Of the writer's goroutine only.
+	timer *time.Timer
+	cause error // of the latest failure
+}
+
+// entry is a run on its way through the queue.
+type entry struct {
+	run      *Run
+	deadline time.Time
+	from     int  // the writes before it have their final error
+	one      bool // only the write at from is being tried
+	ended    bool
+}
+
+// NewQueue starts the writer. A run that is not committed within timeout of its
+// Join has ErrUnavailable.
+func NewQueue(timeout time.Duration, attempt Attempt) *Queue {
+	q := &Queue{
+		attempt: attempt,
+		timeout: timeout,
+		wake:    make(chan struct{}, 1),
+		done:    make(chan struct{}),
+		timer:   time.NewTimer(timeout),
+	}
+	go q.write()
+	return q
+}
+
+// Join adds the run to the open group; see Group.
+func (q *Queue) Join(r *Run) {
+	r.Begin()
+	e := &entry{run: r, deadline: time.Now().Add(q.timeout)}
+	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		e.end(fmt.Errorf("join write group: store is closed: %w", ErrUnavailable))
+		return
+	}
+	q.open = append(q.open, e)
+	first := len(q.open) == 1
+	q.mu.Unlock()
+	if first {
+		q.signal()
+	}
+}
+
+// Close writes what has joined, refuses what comes later, and returns when the
+// writer has ended.
+func (q *Queue) Close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.signal()
+	<-q.done
+}
+
+func (q *Queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write is the writer.
+func (q *Queue) write() {
+	defer close(q.done)
+	defer q.timer.Stop()
+	for {
+		group, closed := q.take()
+		switch {
+		case len(group) > 0:
+			q.writeGroup(group)
+		case closed:
+			return
+		default:
+			<-q.wake
+		}
+	}
+}
+
+func (q *Queue) take() (group []*entry, closed bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(len(q.open), maxGroupRuns)
+	group = q.open[:n:n]
+	if q.open = q.open[n:]; len(q.open) == 0 {
+		q.open = nil
+	}
+	return group, q.closed
+}
+
+func (q *Queue) writeGroup(group []*entry) {
+	err := q.try(group)
+	for _, e := range group {
+		if err != nil && !e.ended {
+			q.writeRun(e, err, len(group) == 1)
+		}
+		e.finish()
+	}
+}
+
+// writeRun writes what is left of a group that failed with err: a run alone,
+// unless that is what failed, then each write alone.
+func (q *Queue) writeRun(e *entry, err error, alone bool) {
+	if !alone {
+		if err = q.try([]*entry{e}); err == nil {
+			return
+		}
+	}
+	if len(e.run.Writes) == 1 {
+		e.run.Errs[0] = err
+		return
+	}
+	e.one = true
+	for i := range e.run.Writes {
+		if e.ended {
+			return
+		}
+		e.from = i
+		if err := q.try([]*entry{e}); err != nil && !e.ended {
+			e.run.Errs[i] = err
+		}
+	}
+}
+
+// try attempts entries until they are committed, or all past their deadline
+// (nil), or the database refuses them.
+func (q *Queue) try(entries []*entry) error {
+	q.cause = nil
+	for pause := minPause; ; pause = min(2*pause, maxPause) {
+		now := time.Now()
+		q.expire(entries, now)
+		alive := make([]*entry, 0, len(entries))
+		for _, e := range entries {
+			if !e.ended {
+				alive = append(alive, e)
+			}
+		}
+		if len(alive) == 0 {
+			return nil
+		}
+		err := q.once(alive)
+		if err == nil || !errors.Is(err, ErrUnavailable) {
+			return err
+		}
+		q.cause = err
+		q.watch(time.Now().Add(pause), nil, nil, nil)
+	}
+}
+
+// once makes one attempt and keeps the deadlines while it goes on.
+func (q *Queue) once(entries []*entry) error {
+	ctx, cancel := context.WithDeadline(context.Background(), entries[0].deadline)
+	defer cancel()
+	runs := make([]*Run, len(entries))
+	for i, e := range entries {
+		runs[i] = e.part()
+		clear(runs[i].Errs)
+	}
+	result, detached := make(chan error, 1), make(chan struct{})
+	go func() {
+		result <- q.attempt(ctx, runs, func() { close(detached) })
+	}()
+	return q.watch(time.Time{}, result, detached, entries)
+}
+
+// watch waits for the result, or until the time given if there is none to wait
+// for. Meanwhile it ends runs at their deadlines: those of the open group, and
+// those of entries as soon as the attempt has let go of them.
+func (q *Queue) watch(until time.Time, result <-chan error, detached <-chan struct{}, entries []*entry) error {
+	var held []*entry
+	for {
+		now := time.Now()
+		if result == nil && !now.Before(until) {
+			return nil
+		}
+		q.timer.Reset(q.nextDeadline(now, until, held).Sub(now))
+		select {
+		case err := <-result:
+			return err
+		case <-detached:
+			detached, held = nil, entries
+		case <-q.timer.C:
+		}
+		now = time.Now()
+		q.expire(held, now)
+		q.expireOpen(now)
+	}
+}
+
+// nextDeadline is the first moment at which watch has something to do. A run
+// that joins from now on cannot be due before timeout has passed.
+func (q *Queue) nextDeadline(now, until time.Time, held []*entry) time.Time {
+	next := now.Add(q.timeout)
+	if !until.IsZero() && until.Before(next) {
+		next = until
+	}
+	for _, e := range held {
+		if !e.ended && e.deadline.Before(next) {
+			next = e.deadline
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.open) > 0 && q.open[0].deadline.Before(next) {
+		next = q.open[0].deadline
+	}
+	return next
+}
+
+func (q *Queue) expireOpen(now time.Time) {
+	q.mu.Lock()
+	n := 0
+	for n < len(q.open) && !now.Before(q.open[n].deadline) {
+		n++
+	}
+	due := q.open[:n:n]
+	q.open = q.open[n:]
+	q.mu.Unlock()
+	q.expire(due, now)
+}
+
+func (q *Queue) expire(entries []*entry, now time.Time) {
+	var err error
+	for _, e := range entries {
+		if e.ended || now.Before(e.deadline) {
+			continue
+		}
+		if err == nil {
+			cause := q.cause
+			if cause == nil {
+				cause = ErrUnavailable
+			}
+			err = fmt.Errorf("commit within %v: %w", q.timeout, cause)
+		}
+		e.end(err)
+	}
+}
+
+// part is what is to be tried: the run, or one write of it.
+func (e *entry) part() *Run {
+	if !e.one {
+		return e.run
+	}
+	return &Run{Writes: e.run.Writes[e.from : e.from+1], Errs: e.run.Errs[e.from : e.from+1]}
+}
+
+// end gives err to all writes that are not final and releases the waiter.
+func (e *entry) end(err error) {
+	for i := e.from; i < len(e.run.Errs); i++ {
+		e.run.Errs[i] = err
+	}
+	e.finish()
+}
+
+func (e *entry) finish() {
+	if !e.ended {
+		e.ended = true
+		e.run.End()
+	}
+}
