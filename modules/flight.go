@@ -1,0 +1,78 @@
+package modules
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/session"
+	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/storage"
+)
+
+// Flight is one stanza on its way. It and everything it points to belong to
+// the handlers only until they return: keep nothing, Clone what must be kept.
+type Flight struct {
+	Ctx     context.Context
+	Stanza  *stanza.Stanza   // nil in events that no stanza caused
+	From    jid.JID          // the sender: full for a client
+	To      jid.JID          // the addressee; zero: none was given
+	Owner   jid.JID          // bare: the account for which the present pass runs
+	Session *session.Session // the sender's session; nil if the server itself sends
+	Arrived time.Time
+
+	// Planned is who will get a message; known from stage Archive of the
+	// Received side on.
+	Planned []session.Entry
+	// Absent: nobody gets the message now and it may be stored for later.
+	Absent bool
+
+	Run Runner // the router's end
+	// Stored is set by Store on the Received side: the recipient gets it later.
+	Stored bool
+}
+
+// Runner is what a Flight needs of the router.
+type Runner interface {
+	// Store adds a row to the transaction of the flight's run.
+	Store(f *Flight, w storage.Write)
+	// AfterCommit calls fn, in order, when the rows of the flight are durable and
+	// the stanza has been delivered.
+	AfterCommit(f *Flight, fn func())
+	// Send queues an element for one session; it is flushed at the end of the burst.
+	Send(to session.Ref, xml []byte) bool
+}
+
+// Store adds a typed row; it joins the run's transaction. Archive handlers
+// only. Rows may point into the stanza.
+func (f *Flight) Store(w storage.Write) { f.Stored = true; f.Run.Store(f, w) }
+
+// AfterCommit calls fn when the flight's rows are durable and it has been
+// delivered; not if they could not be written.
+func (f *Flight) AfterCommit(fn func()) { f.Run.AfterCommit(f, fn) }
+
+// Send queues a stanza for one session, without stages; it leaves at the end
+// of the burst. It reports false if the session is known to be gone.
+func (f *Flight) Send(to session.Ref, st *stanza.Builder) bool {
+	return f.Run.Send(to, st.Bytes())
+}
+
+// Request is an IQ get or set that a module answers.
+type Request struct {
+	*Flight
+	Payload stanza.Elem     // the only child of the IQ
+	Reply   *stanza.Builder // inside the result; what is written is dropped if the handler fails
+	Addr    netip.Addr      // of the client, for Target Stranger
+	after   []func()
+}
+
+// AfterReply calls fn after the answer has been queued.
+func (r *Request) AfterReply(fn func()) { r.after = append(r.after, fn) }
+
+// Replied runs what AfterReply took; the router calls it.
+func (r *Request) Replied() {
+	for _, fn := range r.after {
+		fn()
+	}
+}

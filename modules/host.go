@@ -1,0 +1,129 @@
+package modules
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/xmppd/xmppd/command"
+	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/session"
+	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/storage"
+)
+
+// Services is what the router does for modules at any time, outside of a flight.
+type Services interface {
+	// Sessions appends the account's sessions on all nodes to dst.
+	Sessions(dst []session.Entry, bare jid.JID) []session.Entry
+	// Exists reports whether there is such an account.
+	Exists(ctx context.Context, bare jid.JID) (bool, error)
+	// Send queues an element for one session and flushes it.
+	Send(to session.Ref, xml []byte) bool
+	// Route takes a stanza of the server through the full passes.
+	Route(ctx context.Context, xml []byte) error
+	// Ask sends an IQ to a session of this node.
+	Ask(to session.Ref, iq *stanza.Builder, timeout time.Duration, fn func(*stanza.Stanza))
+	// SetPresence and SetInterested change a session of this node.
+	SetPresence(s *session.Session, presence []byte, priority int8)
+	SetInterested(s *session.Session)
+	// Kick ends a session on any node.
+	Kick(ref session.Ref, cond stanza.StreamCondition, text string)
+	// Hosted reports whether the domain is one of this server's.
+	Hosted(domain string) bool
+	// Invalidate drops a cached value on all other nodes.
+	Invalidate(kind string, key jid.JID)
+}
+
+// Host is one domain as a module sees it. Its registering methods may only be
+// called in Init; tables are read without locks afterwards.
+type Host struct {
+	Domain jid.JID
+	Log    *slog.Logger     // carries the module's name
+	Now    func() time.Time // the clock
+	KV     storage.KV       // private to the module, over all domains
+	Services
+
+	tables *Tables
+	module Info
+	decode func(into any) error
+}
+
+// NewHost makes the host of one module in one domain; modules/all calls it. kv
+// is the module's own store, decode reads its options.
+func NewHost(domain jid.JID, t *Tables, srv Services, m Info, decode func(into any) error, kv storage.KV, log *slog.Logger, now func() time.Time) *Host {
+	return &Host{
+		Domain: domain, Log: log.With("module", m.Name), Now: now, KV: kv, Services: srv,
+		tables: t, module: m, decode: decode,
+	}
+}
+
+// Config decodes modules.<name>.* into a struct that holds the defaults. An
+// unknown key or a wrong type is an error that names the key.
+func (h *Host) Config(into any) error { return h.decode(into) }
+
+// Message attaches a handler to a stage of messages.
+func (h *Host) Message(s Side, st Stage, fn Handler) {
+	h.tables.add(stanza.Message, s, st, h.module.Name, fn)
+}
+
+// Presence attaches a handler to stage Check or Amend of presence.
+func (h *Host) Presence(s Side, st Stage, fn Handler) {
+	h.tables.add(stanza.Presence, s, st, h.module.Name, fn)
+}
+
+// Check attaches a handler to stage Check of messages, presence and IQs
+// between clients.
+func (h *Host) Check(s Side, fn Handler) {
+	for _, k := range []stanza.Kind{stanza.Message, stanza.Presence, stanza.IQ} {
+		h.tables.add(k, s, Check, h.module.Name, fn)
+	}
+}
+
+// IQ attaches the handler of IQs of type Get or Set whose payload is the
+// element of that namespace and name. Two handlers for one kind are a
+// programming error and panic.
+func (h *Host) IQ(t stanza.Type, to Target, ns, name string, fn IQHandler) {
+	for target := Server; target <= Stranger; target <<= 1 {
+		if to&target != 0 {
+			h.tables.addIQ(iqKey{t, target, ns, name}, h.module.Name, fn)
+		}
+	}
+}
+
+// OnSession attaches a handler to an event of sessions. The flight has no
+// stanza; its Session is the one.
+func (h *Host) OnSession(e Event, fn func(*Flight)) {
+	h.tables.events[e] = append(h.tables.events[e], fn)
+}
+
+// StreamFeature adds a stream feature; the session is nil in phase
+// Unauthenticated. The function may write nothing.
+func (h *Host) StreamFeature(p Phase, fn func(*stanza.Builder)) {
+	h.tables.features[p] = append(h.tables.features[p], fn)
+}
+
+// OnUserRemoved attaches a handler that is called before an account and all
+// its rows are removed.
+func (h *Host) OnUserRemoved(fn func(context.Context, jid.JID) error) {
+	h.tables.removed = append(h.tables.removed, fn)
+}
+
+// Command declares an admin command. It is called for every domain and counts
+// once; a command that concerns a domain has it among its arguments.
+func (h *Host) Command(c command.Command) { h.tables.commands = append(h.tables.commands, c) }
+
+// HTTP serves a pattern of net/http.ServeMux on the HTTP listeners.
+func (h *Host) HTTP(pattern string, hd http.Handler) {
+	h.tables.http = append(h.tables.http, HTTPRoute{pattern, hd})
+}
+
+// Tables of this domain, for the module that describes them (service discovery).
+func (h *Host) Tables() *Tables { return h.tables }
+
+// UserError is an error for the operator about a module's options.
+func (h *Host) UserError(key, format string, args ...any) error {
+	return fmt.Errorf("modules.%s.%s: %s", h.module.Name, key, fmt.Sprintf(format, args...))
+}

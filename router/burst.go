@@ -1,0 +1,285 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/xmppd/xmppd/cluster"
+	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/session"
+	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/storage"
+)
+
+// A run ends at the first of these (DESIGN §2: waiting for the disk).
+const (
+	maxRun      = 64
+	maxRunBytes = 64 << 10
+)
+
+// Burst is the work of one read of one connection: its stanzas in order.
+// Messages that store rows wait together for one commit and are delivered
+// after it; every touched session is flushed once, by End.
+type Burst struct {
+	r     *Router
+	batch session.Batch
+	write storage.Run
+	run   []*leg // messages that wait for the commit, in order
+	bytes int    // of their stanzas
+
+	free    []*leg
+	current *leg               // the one whose stanza Next handed out
+	remote  []cluster.Delivery // for other nodes, sent by End
+	origins []origin           // parallel to remote: whose messages they are
+}
+
+// leg is a flight with what belongs to the router.
+type leg struct {
+	modules.Flight
+	b      *Burst
+	st     stanza.Stanza
+	tables *modules.Tables // of the recipient's domain
+	rows   []storage.Write
+	at     int // of the first row in the run
+	after  []func()
+	plan   []session.Entry // backs Planned
+}
+
+// origin remembers a message that went to another node, for stage Missed.
+type origin struct {
+	from, owner jid.JID
+	message     bool
+}
+
+// Burst begins one; it must be ended. It belongs to one goroutine.
+func (r *Router) Burst() *Burst { return r.bursts.Get().(*Burst) }
+
+// Next is the stanza to read the next element into. It and the bytes it points
+// to must stay until End.
+func (b *Burst) Next() *stanza.Stanza {
+	if b.current == nil {
+		b.current = b.take()
+	}
+	return &b.current.st
+}
+
+func (b *Burst) take() *leg {
+	if n := len(b.free); n > 0 {
+		l := b.free[n-1]
+		b.free = b.free[:n-1]
+		return l
+	}
+	l := &leg{b: b}
+	l.Run = l
+	return l
+}
+
+func (b *Burst) release(l *leg) {
+	l.st.Reset()
+	clear(l.rows)
+	clear(l.after)
+	clear(l.plan)
+	*l = leg{b: b, st: l.st, rows: l.rows[:0], after: l.after[:0], plan: l.plan[:0]}
+	l.Run = l
+	b.free = append(b.free, l)
+}
+
+// flight makes a flight that no stanza caused.
+func (b *Burst) flight(ctx context.Context, s *session.Session, from jid.JID) *modules.Flight {
+	l := b.take()
+	l.Ctx, l.Session, l.From, l.Arrived = ctx, s, from, b.r.Now()
+	return &l.Flight
+}
+
+// Stanza works on the message, presence or IQ that was read into Next. The
+// sender's address has been stamped. Errors go to the sender.
+func (b *Burst) Stanza(ctx context.Context, s *session.Session) {
+	st := b.Next()
+	if err := b.route(ctx, s, s.JID, st); err != nil {
+		b.r.Log.Error("stanza failed", "account", s.JID.Bare().String(), "error", err)
+	}
+}
+
+// route takes the stanza that was read into Next through both sides.
+func (b *Burst) route(ctx context.Context, s *session.Session, from jid.JID, st *stanza.Stanza) (err error) {
+	l := b.current
+	b.current = nil
+	l.Ctx, l.Session, l.From, l.Stanza, l.Arrived = ctx, s, from, st, b.r.Now()
+	kept := false
+	defer func() {
+		if p := recover(); p != nil {
+			b.r.Log.Error("handler panicked", "account", from.Bare().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			b.bounce(l, stanza.InternalServerError(""))
+		}
+		if !kept {
+			b.release(l)
+		}
+	}()
+	if to := st.To(); to != nil {
+		if s != nil && from.EqualBytes(to) {
+			l.To = from
+		} else if l.To, err = jid.Parse(string(to)); err != nil {
+			// RFC 6120 §8.1.1: the address has to be a valid one.
+			b.endRun()
+			b.bounce(l, stanza.JIDMalformed(""))
+			return nil
+		}
+	}
+	switch st.Kind {
+	case stanza.Message:
+		b.r.stats.Messages.Add(1)
+		kept = b.message(l)
+	case stanza.Presence:
+		b.endRun()
+		b.r.stats.Presences.Add(1)
+		b.presence(l)
+	case stanza.IQ:
+		b.endRun()
+		b.r.stats.IQs.Add(1)
+		b.iq(l)
+	}
+	return nil
+}
+
+// pass runs one stage for one side and reports whether the stanza goes on.
+func (b *Burst) pass(l *leg, t *modules.Tables, s modules.Side, st modules.Stage) bool {
+	module, err := t.Pass(l.Stanza.Kind, s, st, &l.Flight)
+	if err == nil {
+		return true
+	}
+	if e := b.r.verdict(&l.Flight, module, err); e != nil {
+		b.bounce(l, e)
+	}
+	return false
+}
+
+// bounce answers the stanza with an error, unless it is one itself or an IQ
+// result (RFC 6120 §8.3.1).
+func (b *Burst) bounce(l *leg, e *stanza.Error) {
+	st := l.Stanza
+	if st.Type == stanza.ErrorType || st.Type == stanza.Result || l.Session == nil {
+		return
+	}
+	b.r.stats.Bounces.Add(1)
+	from := string(st.To())
+	if from == "" {
+		from = l.From.Bare().String()
+	}
+	b.Send(l.Session.Ref, st.BuildError(from, l.From.String(), e).Bytes())
+}
+
+// endRun commits the rows of the run and delivers its messages in order.
+func (b *Burst) endRun() {
+	if len(b.run) == 0 {
+		return
+	}
+	if len(b.write.Writes) > 0 {
+		b.r.Group.Join(&b.write)
+		b.write.Wait()
+	}
+	run := b.run
+	b.run, b.bytes = b.run[:0], 0
+	for i, l := range run {
+		if err := l.failed(b.write.Errs); err != nil {
+			b.refuse(l, err)
+		} else {
+			b.finish(l)
+		}
+		run[i] = nil
+		b.release(l)
+	}
+	b.write.Reset()
+}
+
+// failed is the first error of the leg's rows.
+func (l *leg) failed(errs []error) error {
+	for i := range l.rows {
+		if err := errs[l.at+i]; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Settle finishes the run, the deliveries to other nodes and the flushes.
+// After it nothing points to the bytes of the stanzas any more.
+func (b *Burst) Settle() {
+	b.endRun()
+	if len(b.remote) > 0 {
+		b.sendRemote()
+	}
+	b.batch.Flush()
+}
+
+// Unfinished is an element of which only the beginning has been read.
+type Unfinished struct{ l *leg }
+
+// Detach takes the stanza that Next handed out last, half read, out of the
+// burst; Attach puts it into a later one.
+func (b *Burst) Detach() Unfinished {
+	l := b.current
+	b.current = nil
+	return Unfinished{l}
+}
+
+// Attach makes a half-read stanza the one that Next hands out.
+func (b *Burst) Attach(u Unfinished) {
+	if u.l != nil {
+		u.l.b = b
+		b.current = u.l
+	}
+}
+
+// End settles the burst and gives it back.
+func (b *Burst) End() {
+	b.Settle()
+	if b.current != nil {
+		b.release(b.current)
+		b.current = nil
+	}
+	b.r.bursts.Put(b)
+}
+
+// Store implements modules.Runner.
+func (l *leg) Store(_ *modules.Flight, w storage.Write) { l.rows = append(l.rows, w) }
+
+// AfterCommit implements modules.Runner.
+func (l *leg) AfterCommit(_ *modules.Flight, fn func()) { l.after = append(l.after, fn) }
+
+// Send implements modules.Runner.
+func (l *leg) Send(to session.Ref, xml []byte) bool { return l.b.Send(to, xml) }
+
+// Send queues an element in canonical form for one session on any node.
+func (b *Burst) Send(to session.Ref, xml []byte) bool {
+	if to.Node != b.r.Registry.Node() {
+		if b.r.node == nil {
+			return false
+		}
+		b.remote = append(b.remote, cluster.Delivery{To: to, XML: append([]byte(nil), xml...)})
+		b.origins = append(b.origins, origin{})
+		return true
+	}
+	s := b.r.Registry.ByRef(to)
+	if s == nil || !s.Outbox.Append(xml) {
+		return false
+	}
+	b.batch.Touch(s)
+	return true
+}
+
+// sendRemote hands over what is for other nodes. A message that no session
+// took goes through stage Missed, as if its session had vanished here.
+func (b *Burst) sendRemote() {
+	ds, origins := b.remote, b.origins
+	b.remote, b.origins = nil, nil
+	for i := range ds {
+		ds[i].Tag = i
+	}
+	b.r.node.Deliver(ds, func(d cluster.Delivery) {
+		if o := origins[d.Tag]; o.message {
+			b.r.missedRemote(o, d.XML)
+		}
+	})
+}

@@ -1,0 +1,284 @@
+package router
+
+import (
+	"context"
+	"errors"
+
+	"github.com/xmppd/xmppd/cluster"
+	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/session"
+	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/storage"
+)
+
+// fate is what happens to a message (RFC 6121 §8.5.4).
+type fate uint8
+
+const (
+	silence fate = iota // dropped without a word
+	refusal             // service-unavailable to the sender
+	exact               // to the session of the full JID
+	open                // to all sessions of non-negative priority
+	absent              // nobody takes it now: kept for later
+)
+
+// address is how a message names its recipient.
+type address uint8
+
+const (
+	bareAddress address = iota
+	fullMatch           // a session has the full JID
+	fullMiss            // none has
+)
+
+// presence of the recipient's account.
+type attendance uint8
+
+const (
+	noAccount attendance = iota
+	nobody               // no session that takes messages to the bare JID
+	somebody
+)
+
+// fates is Table 1 of RFC 6121 §8.5.4. Of the options it leaves, this server
+// bounces what it does not deliver, keeps chat and normal messages for later
+// and delivers chat messages to all sessions of non-negative priority. A normal
+// message to a full JID without a session is treated like a chat message,
+// because losing it is the worse choice (§8.5.3.2.1 would allow silence).
+var fates = map[stanza.Type][3][3]fate{ // by address, attendance
+	stanza.None: {
+		bareAddress: {noAccount: refusal, nobody: absent, somebody: open},
+		fullMatch:   {noAccount: refusal, nobody: exact, somebody: exact},
+		fullMiss:    {noAccount: refusal, nobody: refusal, somebody: refusal},
+	},
+	stanza.Chat: {
+		bareAddress: {noAccount: refusal, nobody: absent, somebody: open},
+		fullMatch:   {noAccount: refusal, nobody: exact, somebody: exact},
+		fullMiss:    {noAccount: refusal, nobody: absent, somebody: open},
+	},
+	stanza.Groupchat: {
+		bareAddress: {noAccount: refusal, nobody: refusal, somebody: refusal},
+		fullMatch:   {noAccount: refusal, nobody: exact, somebody: exact},
+		fullMiss:    {noAccount: refusal, nobody: refusal, somebody: refusal},
+	},
+	stanza.Headline: {
+		bareAddress: {noAccount: silence, nobody: silence, somebody: open},
+		fullMatch:   {noAccount: silence, nobody: exact, somebody: exact},
+		fullMiss:    {noAccount: silence, nobody: silence, somebody: silence},
+	},
+	stanza.ErrorType: {
+		bareAddress: {noAccount: silence, nobody: silence, somebody: silence},
+		fullMatch:   {noAccount: silence, nobody: exact, somebody: exact},
+		fullMiss:    {noAccount: silence, nobody: silence, somebody: silence},
+	},
+}
+
+// message works a message up to stage Archive. It reports true if it waits
+// for the run's commit.
+func (b *Burst) message(l *leg) (kept bool) {
+	if l.To.IsZero() {
+		l.To = l.From.Bare() // RFC 6120 §10.3.1: as if to the own bare JID
+	}
+	if sender := b.r.domains[l.From.Domain()]; sender != nil && l.Session != nil {
+		l.Owner = l.From.Bare()
+		if !b.pass(l, sender, modules.Sent, modules.Check) || !b.pass(l, sender, modules.Sent, modules.Amend) ||
+			!b.pass(l, sender, modules.Sent, modules.Archive) {
+			l.rows = l.rows[:0]
+			return false
+		}
+	}
+	if !b.receive(l) {
+		l.rows = l.rows[:0]
+		return false
+	}
+	if len(b.run) == 0 && len(l.rows) == 0 {
+		b.finish(l)
+		return false
+	}
+	l.at = len(b.write.Writes)
+	b.write.Writes = append(b.write.Writes, l.rows...)
+	b.run = append(b.run, l)
+	b.bytes += l.st.Size()
+	if len(b.run) >= maxRun || b.bytes >= maxRunBytes {
+		b.endRun()
+	}
+	return true
+}
+
+// receive runs the Received side up to Archive and reports whether the message
+// goes on.
+func (b *Burst) receive(l *leg) bool {
+	l.tables = b.r.domains[l.To.Domain()]
+	switch {
+	case l.tables == nil:
+		b.bounce(l, stanza.RemoteServerNotFound(""))
+		return false
+	case l.To.Local() == "":
+		b.toServer(l)
+		return false
+	}
+	l.Owner, l.Stored = l.To.Bare(), false
+	if !b.pass(l, l.tables, modules.Received, modules.Check) || !b.pass(l, l.tables, modules.Received, modules.Amend) {
+		return false
+	}
+	switch b.plan(l) {
+	case silence:
+		return false
+	case refusal:
+		b.bounce(l, stanza.ServiceUnavailable(""))
+		return false
+	}
+	if !b.pass(l, l.tables, modules.Received, modules.Archive) {
+		return false
+	}
+	if l.Absent && !l.Stored {
+		b.bounce(l, stanza.ServiceUnavailable(""))
+		return false
+	}
+	return true
+}
+
+// toServer is a message to the domain itself: nobody reads it (RFC 6120
+// §10.5.2 leaves the choice to the server).
+func (b *Burst) toServer(l *leg) {
+	if l.Stanza.Type == stanza.None || l.Stanza.Type == stanza.Chat || l.Stanza.Type == stanza.Groupchat {
+		b.bounce(l, stanza.ServiceUnavailable(""))
+	}
+}
+
+// plan decides who gets the message: it fills Planned and Absent.
+func (b *Burst) plan(l *leg) fate {
+	l.plan = b.r.Sessions(l.plan[:0], l.Owner)
+	where, who := bareAddress, nobody
+	if l.To.IsFull() {
+		where = fullMiss
+	}
+	match := -1
+	for i := range l.plan {
+		if where != bareAddress && l.plan[i].JID == l.To {
+			where, match = fullMatch, i
+		}
+		if l.plan[i].TakesBareMessages() {
+			who = somebody
+		}
+	}
+	if len(l.plan) == 0 {
+		ok, err := b.r.Accounts.AccountExists(l.Ctx, l.Owner)
+		if err != nil {
+			b.bounce(l, b.r.verdict(&l.Flight, "router", err))
+			return silence
+		}
+		if !ok {
+			who = noAccount
+		}
+	}
+	kind, ok := fates[l.Stanza.Type]
+	if !ok {
+		kind = fates[stanza.None]
+	}
+	f := kind[where][who]
+	l.Absent = f == absent
+	switch f {
+	case exact:
+		l.plan[0] = l.plan[match]
+		l.plan = l.plan[:1]
+	case open:
+		n := 0
+		for _, e := range l.plan {
+			if e.TakesBareMessages() {
+				l.plan[n] = e
+				n++
+			}
+		}
+		l.plan = l.plan[:n]
+	default:
+		l.plan = l.plan[:0]
+	}
+	l.Planned = l.plan
+	return f
+}
+
+// finish delivers a message whose rows are durable and runs what follows.
+func (b *Burst) finish(l *leg) {
+	missed := l.plan[:0]
+	for _, e := range l.plan {
+		if !b.deliver(l, e) {
+			missed = append(missed, e)
+		}
+	}
+	l.Planned = missed
+	if len(missed) > 0 {
+		b.missed(l)
+	}
+	if sender := b.r.domains[l.From.Domain()]; sender != nil && l.Session != nil {
+		l.Owner = l.From.Bare()
+		b.pass(l, sender, modules.Sent, modules.Copy)
+	}
+	l.Owner = l.To.Bare()
+	b.pass(l, l.tables, modules.Received, modules.Copy)
+	for _, fn := range l.after {
+		fn()
+	}
+}
+
+func (b *Burst) deliver(l *leg, e session.Entry) bool {
+	if e.Local == nil {
+		xml := l.Stanza.Emit(nil, modules.Received)
+		b.remote = append(b.remote, cluster.Delivery{To: e.Ref, XML: xml})
+		b.origins = append(b.origins, origin{from: l.From, owner: l.Owner, message: true})
+		return true
+	}
+	if !e.Local.Outbox.AppendStanza(l.Stanza, modules.Received) {
+		return false
+	}
+	b.batch.Touch(e.Local)
+	return true
+}
+
+// missed is for planned sessions that vanished: if the message can be kept it
+// is, and if no session got it and it cannot be kept the sender is told.
+func (b *Burst) missed(l *leg) {
+	l.Owner, l.rows, l.Stored = l.To.Bare(), l.rows[:0], false
+	if !b.pass(l, l.tables, modules.Received, modules.Missed) || len(l.rows) == 0 {
+		return
+	}
+	run := storage.Run{Writes: l.rows}
+	b.r.Group.Join(&run)
+	run.Wait()
+	if err := errors.Join(run.Errs...); err != nil {
+		b.refuse(l, err)
+	}
+	l.rows = l.rows[:0]
+}
+
+// missedRemote does the same for a message that another node could not queue.
+func (r *Router) missedRemote(o origin, xml []byte) {
+	b := r.Burst()
+	defer b.End()
+	l := b.take()
+	defer b.release(l)
+	if err := l.st.Parse(xml, stanza.Limits{}); err != nil {
+		r.Log.Error("stanza failed", "account", o.owner.String(), "error", err)
+		return
+	}
+	to, err := jid.Parse(string(l.st.To()))
+	if err != nil {
+		to = o.owner
+	}
+	l.Ctx, l.From, l.To, l.Stanza, l.Arrived = context.Background(), o.from, to, &l.st, r.Now()
+	l.tables = r.domains[o.owner.Domain()]
+	b.missed(l)
+}
+
+// refuse answers a message whose rows could not be written.
+func (b *Burst) refuse(l *leg, err error) {
+	if errors.Is(err, storage.ErrTooMany) {
+		// XEP-0160 §3: the queue of the recipient is full.
+		b.bounce(l, stanza.ServiceUnavailable(""))
+		return
+	}
+	if e := b.r.verdict(&l.Flight, "storage", err); e != nil {
+		b.bounce(l, e.Wait())
+	}
+}

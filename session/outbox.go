@@ -1,0 +1,286 @@
+package session
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// Link is the connection below an outbox. Write and Pending are called by one
+// goroutine at a time.
+type Link interface {
+	// AppendElement frames one top-level element in canonical form.
+	AppendElement(dst, xml []byte) []byte
+	// Framed reports whether AppendElement does more than copy.
+	Framed() bool
+	// Write takes framed bytes; it never waits. What the socket does not take is
+	// kept and counted by Pending.
+	Write(p []byte) error
+	// Pending is the number of bytes that were accepted and not yet sent.
+	Pending() int
+	// OnDrained calls fn once, on another goroutine, when Pending has fallen to 0.
+	OnDrained(fn func())
+	// Finish sends the stream error (nil: none) and the end of the stream in the
+	// form of the transport and closes the connection.
+	Finish(err *stanza.StreamError)
+	// Abort closes the connection without a word; cause is for the log.
+	Abort(cause error)
+}
+
+// ErrSlowConsumer is why a connection was closed whose client did not read.
+var ErrSlowConsumer = errors.New("slow consumer: outbox full")
+
+// chunk sizes: most bursts fit the small one; a TLS record holds the large one.
+const (
+	smallChunk = 2 << 10
+	largeChunk = 16 << 10
+)
+
+// Chunks is a pool of outbox buffers, shared by the sessions of a server.
+type Chunks struct {
+	small, large sync.Pool
+	total        atomic.Int64 // bytes queued in all outboxes that use the pool
+	limit        int64
+}
+
+// NewChunks makes a pool whose outboxes may hold limit bytes together; 0: no limit.
+func NewChunks(limit int64) *Chunks { return &Chunks{limit: limit} }
+
+// Total is the number of bytes that are queued in all outboxes.
+func (p *Chunks) Total() int64 { return p.total.Load() }
+
+func (p *Chunks) get(first bool, size int) []byte {
+	pool, n := &p.large, largeChunk
+	if first && size <= smallChunk {
+		pool, n = &p.small, smallChunk
+	}
+	if size <= n {
+		if b, ok := pool.Get().(*[]byte); ok {
+			return (*b)[:0]
+		}
+	}
+	return make([]byte, 0, max(n, size))
+}
+
+func (p *Chunks) put(b []byte) {
+	b = b[:0]
+	switch cap(b) {
+	case smallChunk:
+		p.small.Put(&b)
+	case largeChunk:
+		p.large.Put(&b)
+	}
+}
+
+// Outbox queues bytes for one connection, limited in bytes. Any goroutine may
+// append; one at a time flushes and the others leave their bytes to it. No
+// sender ever waits for a reader.
+type Outbox struct {
+	link  Link
+	pool  *Chunks
+	limit atomic.Int64
+
+	mu       sync.Mutex
+	queue    [][]byte // chunks not yet given to the link, oldest first
+	bytes    int      // in queue
+	flushing bool
+	closed   bool // nothing more is taken
+	shut     *stanza.StreamError
+	finish   bool // the link is to be finished once the queue is empty
+}
+
+// NewOutbox makes an outbox of at most limit bytes above link.
+func NewOutbox(link Link, pool *Chunks, limit int) *Outbox {
+	o := &Outbox{link: link, pool: pool}
+	o.limit.Store(int64(limit))
+	return o
+}
+
+// SetLimit changes the limit in bytes.
+func (o *Outbox) SetLimit(bytes int) { o.limit.Store(int64(bytes)) }
+
+// Queued is the number of bytes that wait for the client.
+func (o *Outbox) Queued() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.bytes
+}
+
+// Append queues one top-level element in canonical form; the bytes are copied.
+// It reports false when the connection takes nothing more. Flush sends it.
+func (o *Outbox) Append(xml []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.room(len(xml) + 64) {
+		return false
+	}
+	tail := o.tail(len(xml) + 64)
+	before := len(*tail)
+	*tail = o.link.AppendElement(*tail, xml)
+	o.count(len(*tail) - before)
+	return true
+}
+
+// AppendStanza queues the stanza with its edits as the given side sees it, and
+// with another addressee when to is not empty.
+func (o *Outbox) AppendStanza(st *stanza.Stanza, side stanza.Side) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	size := st.Size()
+	if !o.room(size + 64) {
+		return false
+	}
+	tail := o.tail(size + 64)
+	before := len(*tail)
+	if o.link.Framed() {
+		scratch := st.Emit(o.pool.get(false, size), side)
+		*tail = o.link.AppendElement(*tail, scratch)
+		o.pool.put(scratch)
+	} else {
+		*tail = st.Emit(*tail, side)
+	}
+	o.count(len(*tail) - before)
+	return true
+}
+
+// AppendRaw queues bytes that are framed already, such as a stream header.
+func (o *Outbox) AppendRaw(framed []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.room(len(framed)) {
+		return false
+	}
+	tail := o.tail(len(framed))
+	*tail = append(*tail, framed...)
+	o.count(len(framed))
+	return true
+}
+
+// room reports whether size more bytes may be queued. A client that reads
+// nothing is closed here; the reader of the connection notices and cleans up.
+func (o *Outbox) room(size int) bool {
+	if o.closed {
+		return false
+	}
+	if int64(o.bytes+size) <= o.limit.Load() && (o.pool.limit == 0 || o.pool.total.Load()+int64(size) <= o.pool.limit || o.bytes == 0) {
+		return true
+	}
+	o.close()
+	go o.link.Abort(ErrSlowConsumer)
+	return false
+}
+
+// tail is the last chunk, with room for size bytes.
+func (o *Outbox) tail(size int) *[]byte {
+	if n := len(o.queue); n > 0 && cap(o.queue[n-1])-len(o.queue[n-1]) >= size {
+		return &o.queue[n-1]
+	}
+	o.queue = append(o.queue, o.pool.get(len(o.queue) == 0, size))
+	return &o.queue[len(o.queue)-1]
+}
+
+func (o *Outbox) count(n int) {
+	o.bytes += n
+	o.pool.total.Add(int64(n))
+}
+
+// Flush gives what is queued to the link. If another goroutine is flushing, or
+// the connection is stalled, the bytes are left to it.
+func (o *Outbox) Flush() {
+	o.mu.Lock()
+	if o.flushing {
+		o.mu.Unlock()
+		return
+	}
+	o.flushing = true
+	o.drain()
+}
+
+// drain is called with mu held and flushing set; it returns with mu released.
+func (o *Outbox) drain() {
+	for {
+		if len(o.queue) == 0 {
+			o.flushing = false
+			finish, cause := o.finish, o.shut
+			o.finish = false
+			o.mu.Unlock()
+			if finish {
+				o.link.Finish(cause)
+			}
+			return
+		}
+		chunk := o.queue[0]
+		copy(o.queue, o.queue[1:])
+		o.queue[len(o.queue)-1] = nil
+		o.queue = o.queue[:len(o.queue)-1]
+		o.count(-len(chunk))
+		o.mu.Unlock()
+
+		err := o.link.Write(chunk)
+		o.pool.put(chunk)
+
+		o.mu.Lock()
+		if err != nil {
+			o.close()
+			o.flushing = false
+			o.mu.Unlock()
+			o.link.Abort(err)
+			return
+		}
+		if o.link.Pending() > 0 {
+			o.mu.Unlock() // flushing stays set: the drained callback goes on
+			o.link.OnDrained(func() {
+				o.mu.Lock()
+				o.drain()
+			})
+			return
+		}
+	}
+}
+
+// Shut queues the end of the stream behind what is queued already, takes
+// nothing more and flushes. Only the first call counts. A nil error closes the
+// stream without one.
+func (o *Outbox) Shut(err *stanza.StreamError) {
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return
+	}
+	o.closed, o.finish, o.shut = true, true, err
+	o.mu.Unlock()
+	o.Flush()
+}
+
+// Discard drops what is queued and takes nothing more; for a connection that
+// is gone.
+func (o *Outbox) Discard() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.close()
+}
+
+func (o *Outbox) close() {
+	o.closed = true
+	for i, c := range o.queue {
+		o.pool.put(c)
+		o.queue[i] = nil
+	}
+	o.queue = o.queue[:0]
+	o.count(-o.bytes)
+}
+
+// Abort drops what is queued and closes the connection without a word.
+func (o *Outbox) Abort(cause error) {
+	o.Discard()
+	o.link.Abort(cause)
+}
+
+// Closed reports whether the outbox takes nothing more.
+func (o *Outbox) Closed() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closed
+}

@@ -1,0 +1,169 @@
+// Package session holds what the server knows of a bound resource: its address,
+// presence and outbox, the registry that finds it, and the timer wheel that
+// looks after it.
+package session
+
+import (
+	"maps"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// Ref names a session on any node. The zero Ref names none.
+type Ref struct {
+	Node uint64 // random for each start of a process; 0: no node
+	ID   uint64 // never used twice by a process
+}
+
+// IsZero reports whether the Ref names no session.
+func (r Ref) IsZero() bool { return r == Ref{} }
+
+// Entry is what every node knows of a session; it is a value, safe to keep.
+type Entry struct {
+	Ref        Ref
+	JID        jid.JID // full
+	Available  bool    // initial presence has been sent and not withdrawn (RFC 6121 §4.2)
+	Interested bool    // has asked for the roster (RFC 6121 §2.1.6)
+	Priority   int8    // of the last available presence
+	// Presence is the last available presence as it stands on the wire, with
+	// from and without to; nil when not available. It must not be changed.
+	Presence []byte
+	// Local is the session when it is on this node, else nil.
+	Local *Session
+}
+
+// TakesBareMessages reports whether messages to the bare JID reach this session
+// (RFC 6121 §8.5.2.1.1).
+func (e Entry) TakesBareMessages() bool { return e.Available && e.Priority >= 0 }
+
+// Info is what is fixed when a session is bound, for administrators.
+type Info struct {
+	Addr      netip.AddrPort // of the client, behind a trusted proxy the client's own
+	Transport string         // "c2s", "c2s_tls", "websocket": ejabberd's names of a connection
+	Since     time.Time
+}
+
+// Session is one bound resource on this node.
+type Session struct {
+	Ref    Ref
+	JID    jid.JID // full
+	Info   Info
+	Outbox *Outbox // where stanzas to the client go
+
+	active atomic.Int64 // Unix seconds of the last stanza from the client
+	done   chan struct{}
+
+	mu       sync.Mutex
+	entry    Entry // what the registry publishes
+	gone     bool  // out of the registry
+	directed map[jid.JID]struct{}
+	slots    map[any]any
+}
+
+// New makes a session that is not yet in a registry.
+func New(ref Ref, full jid.JID, info Info, out *Outbox) *Session {
+	s := &Session{Ref: ref, JID: full, Info: info, Outbox: out, done: make(chan struct{})}
+	s.entry = Entry{Ref: ref, JID: full, Local: s}
+	s.active.Store(info.Since.Unix())
+	return s
+}
+
+// Entry is the present state of the session.
+func (s *Session) Entry() Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.entry
+}
+
+// Active is when the client last sent a stanza, to the second.
+func (s *Session) Active() time.Time { return time.Unix(s.active.Load(), 0) }
+
+// Touch notes that the client has sent a stanza; now is in Unix seconds.
+func (s *Session) Touch(now int64) { s.active.Store(now) }
+
+// Directed notes that the client has sent available presence to an entity that
+// has no subscription, or has withdrawn it (RFC 6121 §4.6.3). It reports false,
+// and notes nothing, when more than limit entities would be noted.
+func (s *Session) Directed(to jid.JID, available bool, limit int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !available {
+		delete(s.directed, to)
+		return true
+	}
+	if _, ok := s.directed[to]; !ok && len(s.directed) >= limit {
+		return false
+	}
+	if s.directed == nil {
+		s.directed = make(map[jid.JID]struct{})
+	}
+	s.directed[to] = struct{}{}
+	return true
+}
+
+// IsDirected reports whether the client has sent directed presence to the
+// address or to its bare form.
+func (s *Session) IsDirected(to jid.JID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.directed[to]; ok {
+		return true
+	}
+	_, ok := s.directed[to.Bare()]
+	return ok
+}
+
+// TakeDirected forgets and returns all entities noted by Directed.
+func (s *Session) TakeDirected() []jid.JID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]jid.JID, 0, len(s.directed))
+	for to := range maps.Keys(s.directed) {
+		all = append(all, to)
+	}
+	s.directed = nil
+	return all
+}
+
+// Kick ends the session: the client gets the stream error and the stream is
+// closed. It does not wait; Done tells when everything that follows from the
+// end (unavailable presence among it) has been done.
+func (s *Session) Kick(cond stanza.StreamCondition, text string) {
+	s.Outbox.Shut(&stanza.StreamError{Condition: cond, Text: text})
+}
+
+// Done is closed when the session has ended and has been taken out of the registry.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// End marks the session as ended; called once by its connection.
+func (s *Session) End() { close(s.done) }
+
+// Slot is a place for one module's own value of each session. Make one in
+// Init; the zero value of T stands for "not set".
+type Slot[T any] struct{ _ byte }
+
+// NewSlot makes a place that no other module can reach.
+func NewSlot[T any]() *Slot[T] { return new(Slot[T]) }
+
+// Load returns the session's value.
+func (k *Slot[T]) Load(s *Session) T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, _ := s.slots[k].(T)
+	return v
+}
+
+// Store sets the session's value.
+func (k *Slot[T]) Store(s *Session, v T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.slots == nil {
+		s.slots = make(map[any]any)
+	}
+	s.slots[k] = v
+}
