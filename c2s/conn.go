@@ -1,0 +1,384 @@
+package c2s
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/xmppd/xmppd/auth"
+	"github.com/xmppd/xmppd/c2s/transport"
+	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/router"
+	"github.com/xmppd/xmppd/session"
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// conn is one client connection. Its fields belong to the goroutine that
+// reads, which is a new one after each wait, except where said otherwise.
+type conn struct {
+	srv  *Server
+	t    transport.Conn
+	out  *session.Outbox // any goroutine
+	kind string          // as in session.Info.Transport
+	addr netip.Addr
+
+	m        machine
+	host     jid.JID
+	lang     string
+	exchange *auth.Exchange
+	attempts int
+	user     jid.JID
+	session  *session.Session
+	loggedIn bool          // guarded by srv.mu
+	opened   atomic.Bool   // our stream header has been queued
+	bound    atomic.Bool   // the login timeout is over
+	gone     chan struct{} // closed when everything has been cleaned up
+
+	half  router.Unfinished // an element that has not arrived in full
+	over  bool              // the connection is to be finished after the burst
+	cause error             // of that; nil: the client ended the stream
+	then  func() bool       // what follows the burst, before reading on
+}
+
+var (
+	errLoginTimeout = errors.New("login timeout")
+	errUnbound      = errors.New("the resource was bound by another connection")
+)
+
+// serve takes over an accepted connection; it returns when the first wait begins.
+func (s *Server) serve(t transport.Conn, kind string, addr netip.Addr, secure, direct bool) {
+	c := &conn{srv: s, t: t, kind: kind, addr: addr, gone: make(chan struct{})}
+	cfg := s.Config()
+	c.out = session.NewOutbox(t, s.chunks, int(cfg.Limits.OutboxBytes))
+	c.m = machine{
+		secure: secure, startTLS: kind == "c2s" && !direct, required: cfg.TLS.Required,
+		hosted: func(domain string) bool {
+			j, err := jid.Parse(domain)
+			return err == nil && s.Router.Hosted(j.String())
+		},
+	}
+	if err := s.admit(c); err != nil {
+		s.stats.Refused.Add(1)
+		t.Abort(err)
+		return
+	}
+	s.stats.Accepted.Add(1)
+	s.Wheel.Add(c, int(cfg.Limits.LoginTimeout/time.Second), false)
+	if direct {
+		// The hello has to come before a handshake takes a place in the pool.
+		c.then = func() bool { return c.handshake(true) }
+		t.Park(c.proceed)
+		return
+	}
+	c.read()
+}
+
+// Tick implements session.Timed: the time for logging in is over.
+func (c *conn) Tick(int64) int {
+	if !c.bound.Load() {
+		c.end(&stanza.StreamError{Condition: stanza.StreamConnectionTimeout, Text: "not logged in in time"})
+	}
+	return 0
+}
+
+// end closes the stream from any goroutine; the reader cleans up.
+func (c *conn) end(e *stanza.StreamError) {
+	if c.opened.Load() {
+		c.out.Shut(e)
+	} else {
+		c.t.Abort(e)
+	}
+}
+
+// read works through what has arrived and then waits for more. It is the
+// whole life of the connection, one burst at a time.
+func (c *conn) read() {
+	b := c.srv.Router.Burst()
+	b.Attach(c.half)
+	c.half = router.Unfinished{}
+	for {
+		st := b.Next()
+		tok, err := c.t.Next(st)
+		if err == nil {
+			if c.token(b, tok, st) {
+				continue
+			}
+			b.Settle()
+			c.t.Release()
+			b.End()
+			c.proceed()
+			return
+		}
+		b.Settle()
+		if c.t.Release() {
+			c.half = b.Detach()
+		}
+		b.End()
+		c.out.Flush()
+		if err != transport.ErrAgain {
+			c.finish(err)
+			return
+		}
+		c.t.Park(c.read)
+		return
+	}
+}
+
+// proceed goes on behind a burst that was broken off: with what follows it,
+// with the end of the connection, or not at all when a timer will do so.
+func (c *conn) proceed() {
+	on := false
+	if then := c.then; then != nil {
+		c.then = nil
+		on = then()
+	}
+	switch {
+	case c.over:
+		c.finish(c.cause)
+	case on:
+		c.read()
+	}
+}
+
+// quit breaks the burst off and ends the connection behind it.
+func (c *conn) quit(cause error) bool {
+	c.over, c.cause = true, cause
+	return false
+}
+
+// token deals with one token and reports whether to read on.
+func (c *conn) token(b *router.Burst, tok stanza.Token, st *stanza.Stanza) bool {
+	var (
+		a   action
+		bad *stanza.StreamError
+	)
+	switch tok {
+	case stanza.Space:
+		c.touch()
+		return true
+	case stanza.End:
+		return c.quit(nil)
+	case stanza.Header:
+		a, bad = c.m.header(c.t.Header())
+	case stanza.Element:
+		if c.session != nil && st.Kind != stanza.Other {
+			return c.stanza(b, st)
+		}
+		a, bad = c.m.element(st)
+	}
+	if bad != nil {
+		return c.quit(bad)
+	}
+	return c.act(a, st)
+}
+
+func (c *conn) touch() {
+	if c.session != nil {
+		c.session.Touch(c.srv.Wheel.Now())
+	}
+}
+
+// stanza stamps the sender's address and hands the stanza to the router.
+func (c *conn) stanza(b *router.Burst, st *stanza.Stanza) bool {
+	c.touch()
+	full := c.session.JID
+	if from := st.From(); from != nil && !full.EqualBytes(from) && !c.own(from) {
+		return c.quit(&stanza.StreamError{Condition: stanza.StreamInvalidFrom}) // RFC 6120 §8.1.2.1
+	}
+	st.SetAttr(modules.Sent, "from", full.String())
+	if c.lang != "" {
+		if _, ok := st.Attr("xml:lang"); !ok {
+			st.SetAttr(modules.Sent, "xml:lang", c.lang) // RFC 6120 §8.1.5
+		}
+	}
+	b.Stanza(context.Background(), c.session)
+	return true
+}
+
+// own reports whether the address is the session's, bare or full.
+func (c *conn) own(from []byte) bool {
+	j, err := jid.Parse(string(from))
+	return err == nil && (j == c.session.JID || j == c.session.JID.Bare())
+}
+
+// act does what the negotiation decided and reports whether to read on.
+func (c *conn) act(a action, st *stanza.Stanza) bool {
+	switch a.do {
+	case doOpen:
+		return c.open()
+	case doStartTLS:
+		return c.startTLS()
+	case doAuth, doResponse, doAbort, doFail:
+		return c.authenticate(a)
+	case doStranger:
+		c.srv.Router.Stranger(context.Background(), c.host, c.addr, st, func(xml []byte) { c.out.Append(xml) })
+	case doBind:
+		return c.bind(st, string(a.data))
+	case doNoSession:
+		c.out.Append(result(st).Bytes())
+	}
+	return true
+}
+
+func result(st *stanza.Stanza) *stanza.Builder {
+	return stanza.Build("iq").Attr("type", "result").Attr("id", string(st.ID()))
+}
+
+// open answers the client's stream header and offers what comes next.
+func (c *conn) open() bool {
+	h := c.t.Header()
+	c.host, _ = jid.Parse(h.To)
+	c.lang = h.Lang
+	c.greet(h)
+	if c.m.required && !c.m.secure && !c.m.startTLS {
+		// Over a WebSocket nothing can be made secure any more (RFC 7395 §3.9).
+		if url := c.srv.Config().WebSocket.PublicURL; strings.HasPrefix(url, "wss:") {
+			return c.quit(&stanza.StreamError{Condition: stanza.StreamSeeOtherHost, See: url})
+		}
+		return c.quit(&stanza.StreamError{Condition: stanza.StreamPolicyViolation, Text: "TLS is required; use wss"})
+	}
+	c.out.Append(c.features())
+	return true
+}
+
+// greet queues our stream header (RFC 6120 §4.7).
+func (c *conn) greet(h *stanza.StreamHeader) {
+	var id [12]byte
+	rand.Read(id[:])
+	reply := transport.OpenHeader{From: c.host.String(), ID: hex.EncodeToString(id[:]), Lang: "en"}
+	if h != nil {
+		if from, err := jid.Parse(h.From); err == nil {
+			reply.To = from.String()
+		}
+	}
+	c.out.AppendRaw(c.t.AppendOpen(nil, reply))
+	c.opened.Store(true)
+}
+
+// features is what the client may do now (RFC 6120 §4.3.2).
+func (c *conn) features() []byte {
+	b := stanza.NewBuilder(make([]byte, 0, 1024)).Open("stream:features", "")
+	tables := c.srv.Router.Tables(c.host.String())
+	switch {
+	case c.m.authenticated:
+		b.Empty("bind", nsBind)
+		b.Open("session", nsSession).Empty("optional", "").Close()
+		tables.StreamFeatures(modules.Authenticated, b)
+		c.announceLimits(b, int(c.srv.Config().Limits.StanzaBytes))
+	default:
+		if c.m.startTLS && !c.m.secure {
+			b.Open("starttls", nsTLS)
+			if c.m.required {
+				b.Empty("required", "")
+			}
+			b.Close()
+		}
+		if c.m.secure || !c.m.required {
+			b.Open("mechanisms", nsSASL)
+			for _, name := range c.srv.Auth.Mechanisms(c.authConn()) {
+				b.Text("mechanism", name)
+			}
+			b.Close()
+			tables.StreamFeatures(modules.Unauthenticated, b)
+		}
+		c.announceLimits(b, int(c.srv.Config().Limits.StanzaBytesBeforeLogin))
+	}
+	return b.Bytes()
+}
+
+// announceLimits is XEP-0478.
+func (c *conn) announceLimits(b *stanza.Builder, bytes int) {
+	b.Open("limits", nsLimits).Text("max-bytes", itoa(bytes))
+	if c.srv.IdleSeconds > 0 {
+		b.Text("idle-seconds", itoa(c.srv.IdleSeconds))
+	}
+	b.Close()
+}
+
+// startTLS answers <starttls/> and runs the handshake (RFC 6120 §5.4.2).
+func (c *conn) startTLS() bool {
+	c.out.Append([]byte("<proceed xmlns='" + nsTLS + "'/>"))
+	c.out.Flush()
+	c.then = func() bool { return c.handshake(false) }
+	return false
+}
+
+// handshake runs TLS on this goroutine.
+func (c *conn) handshake(direct bool) bool {
+	cfg := c.srv.tlsPlain
+	if direct {
+		cfg = c.srv.tlsDirect
+	}
+	if err := c.t.StartTLS(cfg); err != nil {
+		return c.quit(err)
+	}
+	c.m.secure = true
+	c.opened.Store(false) // nothing may be said before the new stream's header
+	if !direct {
+		c.m.state = awaitHeader
+		c.t.Restart()
+	}
+	return true
+}
+
+// finish ends the connection; called once, by the reader. A nil error is the
+// client's end of the stream.
+func (c *conn) finish(err error) {
+	reason := "closed by client"
+	bad, _ := errors.AsType[*stanza.StreamError](err)
+	switch {
+	case err == nil:
+		c.out.Shut(nil) // RFC 6120 §4.4: answer the close, then close
+	case bad != nil:
+		reason = string(bad.Condition)
+		if !c.opened.Load() {
+			c.greet(c.t.Header()) // RFC 6120 §4.9.1.2: the error needs a stream
+		}
+		c.out.Shut(bad)
+	default:
+		if err != io.EOF {
+			reason = err.Error()
+		} else {
+			reason = "connection lost"
+		}
+		c.t.Abort(err)
+	}
+	c.srv.stats.count(closeReason(err))
+	if s := c.session; s != nil {
+		c.srv.Registry.Remove(s)
+		if bad == nil && err != nil {
+			c.out.Discard()
+		}
+		c.srv.Router.Fire(modules.Closed, s)
+		s.End()
+		c.srv.Log.Info("session closed", "account", s.JID.Bare().String(), "resource", s.JID.Resource(), "session", s.Ref.ID, "reason", reason)
+	} else {
+		c.srv.Log.Debug("connection closed", "address", c.addr.String(), "reason", reason)
+	}
+	c.bound.Store(true)
+	c.srv.forget(c)
+	close(c.gone)
+}
+
+// closeReason is the metric label of an end: one of a few words.
+func closeReason(err error) string {
+	bad, ok := errors.AsType[*stanza.StreamError](err)
+	switch {
+	case err == nil:
+		return "client-close"
+	case ok:
+		return string(bad.Condition)
+	case err == io.EOF:
+		return "connection-lost"
+	case errors.Is(err, session.ErrSlowConsumer), errors.Is(err, transport.ErrWriteStall):
+		return "slow-consumer"
+	}
+	return "transport-error"
+}

@@ -1,0 +1,183 @@
+// Package c2s serves clients: it accepts their connections, negotiates the
+// stream (RFC 6120, RFC 7395), binds a session and reads its stanzas into the
+// router, burst by burst.
+package c2s
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"github.com/xmppd/xmppd/auth"
+	"github.com/xmppd/xmppd/c2s/transport"
+	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/router"
+	"github.com/xmppd/xmppd/session"
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// Options are the parts of a Server.
+type Options struct {
+	Log      *slog.Logger
+	Config   func() *config.Config // the present one; it changes with a reload
+	Router   *router.Router
+	Registry *session.Registry
+	Auth     *auth.Backend
+	Wheel    *session.Wheel
+	TLS      *tls.Config // with GetCertificate, for STARTTLS and direct TLS
+	// IdleSeconds is announced to clients (XEP-0478); 0: nothing is.
+	IdleSeconds int
+}
+
+// Server is the client side of a node.
+type Server struct {
+	Options
+	chunks    *session.Chunks
+	transport transport.Options
+	tlsPlain  *tls.Config // STARTTLS
+	tlsDirect *tls.Config // ALPN xmpp-client
+
+	mu      sync.Mutex
+	conns   map[*conn]struct{}
+	byAddr  map[netip.Addr]int
+	closing bool
+	strange atomic.Int64 // connections that have not logged in
+	stats   Stats
+}
+
+// Stats counts connections since the start.
+type Stats struct {
+	Accepted, Refused, Logins, LoginFailures atomic.Int64
+	mu                                       sync.Mutex
+	closed                                   map[string]int64 // by reason
+}
+
+// ClosedBy returns how many connections ended for which reason.
+func (s *Stats) ClosedBy() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[string]int64, len(s.closed))
+	for k, v := range s.closed {
+		out[k] = v
+	}
+	return out
+}
+
+func (s *Stats) count(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed == nil {
+		s.closed = make(map[string]int64)
+	}
+	s.closed[reason]++
+}
+
+// New makes a server that does not listen yet.
+func New(o Options) *Server {
+	cfg := o.Config()
+	s := &Server{
+		Options: o,
+		chunks:  session.NewChunks(int64(cfg.Limits.OutboxBytesTotal)),
+		conns:   make(map[*conn]struct{}),
+		byAddr:  make(map[netip.Addr]int),
+	}
+	s.transport = transport.Options{
+		Buffers:    new(transport.Buffers),
+		Limits:     s.limits(int(cfg.Limits.StanzaBytesBeforeLogin)),
+		WriteStall: cfg.Limits.WriteStall,
+	}
+	s.tlsPlain = o.TLS.Clone()
+	s.tlsPlain.DynamicRecordSizingDisabled = true
+	s.tlsDirect = s.tlsPlain.Clone()
+	s.tlsDirect.NextProtos = []string{"xmpp-client"} // XEP-0368
+	return s
+}
+
+// Stats are the counters.
+func (s *Server) Stats() *Stats { return &s.stats }
+
+// Connections is the number of open connections, and of those without a session.
+func (s *Server) Connections() (open, strangers int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns), int(s.strange.Load())
+}
+
+// Queued is the number of bytes that wait for clients.
+func (s *Server) Queued() int64 { return s.chunks.Total() }
+
+func (s *Server) limits(bytes int) stanza.Limits {
+	l := s.Config().Limits
+	return stanza.Limits{Bytes: bytes, Depth: l.Depth, Attrs: l.Attributes, Elements: l.Elements}
+}
+
+var (
+	errTooMany     = errors.New("too many connections")
+	errTooManyHere = errors.New("too many connections from this address")
+	errStopping    = errors.New("server is stopping")
+)
+
+// admit enters a connection into the books, or says why not.
+func (s *Server) admit(c *conn) error {
+	l := s.Config().Limits
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closing:
+		return errStopping
+	case len(s.conns) >= l.Connections, s.strange.Load() >= int64(l.ConnectionsBeforeLogin):
+		return errTooMany
+	case l.ConnectionsPerAddress > 0 && !c.addr.IsLoopback() && s.byAddr[c.addr] >= l.ConnectionsPerAddress:
+		return errTooManyHere
+	}
+	s.conns[c] = struct{}{}
+	s.byAddr[c.addr]++
+	s.strange.Add(1)
+	return nil
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.conns[c]; !ok {
+		return
+	}
+	delete(s.conns, c)
+	if s.byAddr[c.addr]--; s.byAddr[c.addr] <= 0 {
+		delete(s.byAddr, c.addr)
+	}
+	if !c.loggedIn {
+		s.strange.Add(-1)
+	}
+}
+
+// Shutdown tells every client system-shutdown, waits until their connections
+// have ended and what follows has been done, and returns the context's error
+// if that takes too long. Listeners must have been closed before.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
+	all := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		all = append(all, c)
+	}
+	s.mu.Unlock()
+	for _, c := range all {
+		c.end(&stanza.StreamError{Condition: stanza.StreamSystemShutdown})
+	}
+	for _, c := range all {
+		select {
+		case <-c.gone:
+		case <-ctx.Done():
+			for _, c := range all {
+				c.t.Abort(errStopping)
+			}
+			return ctx.Err()
+		}
+	}
+	return nil
+}

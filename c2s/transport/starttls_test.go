@@ -1,0 +1,191 @@
+package transport
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/xmppd/xmppd/stanza"
+)
+
+const starttls = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+
+var errStop = errors.New("stop reading")
+
+// stopAtStartTLS ends the reading loop at <starttls/> and answers it.
+func stopAtStartTLS(c Conn) func(event) error {
+	return func(e event) error {
+		if e.raw != starttls {
+			return nil
+		}
+		if err := c.Write([]byte("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")); err != nil {
+			return err
+		}
+		return errStop
+	}
+}
+
+func TestStartTLS(t *testing.T) {
+	t.Parallel()
+	for _, m := range media[:2] {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			server, client := m.pair(t)
+			c := NewTCP(server, testOptions())
+			events := serve(c, stopAtStartTLS(c))
+			go send(t, client, openStream+starttls)
+			wantHeader(t, events)
+			wantElement(t, events, starttls)
+			proceed := make([]byte, len("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"))
+			if _, err := io.ReadFull(client, proceed); err != nil {
+				t.Fatal(err)
+			}
+			wantError(t, events, errStop)
+			if c.Secure() || c.TLS() != nil {
+				t.Error("secure before the handshake")
+			}
+			tc := secure(t, c, client)
+			if state := c.TLS(); !c.Secure() || state == nil || state.Version != tls.VersionTLS13 {
+				t.Errorf("TLS state %+v", state)
+			}
+			if err := c.StartTLS(&tls.Config{}); !errors.Is(err, ErrNoTLS) {
+				t.Errorf("a second handshake: %v", err)
+			}
+			c.Restart()
+			events = serve(c, nil)
+			go send(t, tc, openStream+"<presence/>")
+			wantHeader(t, events)
+			wantElement(t, events, "<presence/>")
+		})
+	}
+}
+
+// CVE-2011-0411: what was injected behind <starttls/> must not be read later.
+func TestStartTLSInjection(t *testing.T) {
+	t.Parallel()
+	for _, behind := range []string{"<iq type='set' id='evil'><query xmlns='x'/></iq>", " ", "<"} {
+		server, client := tcpPair(t)
+		c := NewTCP(server, testOptions())
+		events := serve(c, stopAtStartTLS(c))
+		send(t, client, openStream+starttls+behind)
+		wantError(t, events, errStop)
+		cfg, _ := certificate(t)
+		if err := c.StartTLS(cfg); !errors.Is(err, ErrClearText) {
+			t.Fatalf("with %q behind it: %v", behind, err)
+		}
+		if _, err := c.Next(new(stanza.Stanza)); !errors.Is(err, ErrClearText) {
+			t.Errorf("then reading says %v", err)
+		}
+	}
+}
+
+// The same bytes, still in the kernel when the handshake begins, break it.
+func TestStartTLSInjectionInKernel(t *testing.T) {
+	t.Parallel()
+	server, client := tcpPair(t)
+	c := NewTCP(server, testOptions())
+	events := serve(c, stopAtStartTLS(c))
+	send(t, client, openStream+starttls)
+	wantError(t, events, errStop)
+	send(t, client, "<iq type='set' id='evil'><query xmlns='x'/></iq>")
+	cfg, _ := certificate(t)
+	if err := c.StartTLS(cfg); err == nil {
+		t.Fatal("the handshake went through")
+	}
+	if err := c.Write([]byte("x")); err == nil {
+		t.Error("the connection is still open")
+	}
+}
+
+// Data that rides on the client's Finished lies in crypto/tls, where no poller
+// sees it.
+func TestDataBehindHandshake(t *testing.T) {
+	t.Parallel()
+	server, trust := certificate(t)
+	for range 20 {
+		conn, client := tcpPair(t)
+		c := NewTCP(conn, testOptions())
+		held := &corked{Conn: client}
+		tc := tls.Client(held, trust)
+		done := make(chan error, 1)
+		go func() { done <- c.StartTLS(server) }()
+		if err := tc.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		held.pulled = true
+		send(t, tc, openStream+"<presence/>")
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		events := serve(c, nil)
+		wantHeader(t, events)
+		wantElement(t, events, "<presence/>")
+	}
+}
+
+// corked keeps what a client writes behind its ClientHello until it is pulled,
+// so that the Finished message and the first data make one packet.
+type corked struct {
+	net.Conn
+	hello, pulled bool
+	buf           []byte
+}
+
+func (c *corked) Write(p []byte) (int, error) {
+	c.buf = append(c.buf, p...)
+	if c.hello && !c.pulled {
+		return len(p), nil
+	}
+	c.hello = true
+	_, err := c.Conn.Write(c.buf)
+	c.buf = nil
+	return len(p), err
+}
+
+func TestHandshakeTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server, client := net.Pipe()
+		defer client.Close()
+		o := testOptions()
+		o.HandshakeTimeout = 7 * time.Second
+		c := NewTCP(server, o)
+		cfg, _ := certificate(t)
+		begin := time.Now()
+		err := c.StartTLS(cfg)
+		if err == nil || time.Since(begin) != 7*time.Second {
+			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+	})
+}
+
+func TestAbortDuringHandshake(t *testing.T) {
+	t.Parallel()
+	for _, m := range media[:2] {
+		server, _ := m.pair(t)
+		c := NewTCP(server, testOptions())
+		cfg, _ := certificate(t)
+		done := make(chan error, 1)
+		go func() { done <- c.StartTLS(cfg) }()
+		c.Finish(nil)
+		if err := <-done; err == nil {
+			t.Errorf("%s: the handshake succeeded", m.name)
+		}
+	}
+}
+
+func TestDirectTLSRefusesPlainText(t *testing.T) {
+	t.Parallel()
+	server, client := tcpPair(t)
+	c := NewTCP(server, testOptions())
+	cfg, _ := certificate(t)
+	send(t, client, openStream)
+	if err := c.StartTLS(cfg); err == nil || !strings.Contains(err.Error(), "handshake") {
+		t.Errorf("got %v", err)
+	}
+}

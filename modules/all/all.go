@@ -1,0 +1,78 @@
+// Package all lists the modules in their order and hands them their stores and
+// the small interfaces that they need of each other. A new feature is a folder
+// below modules and one line in List.
+package all
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/xmppd/xmppd/auth"
+	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/hostmeta"
+	"github.com/xmppd/xmppd/router"
+	"github.com/xmppd/xmppd/session"
+	"github.com/xmppd/xmppd/storage"
+)
+
+// DB is everything that the server and its modules keep. Both stores have it.
+type DB interface {
+	auth.Store
+	router.Accounts
+	storage.Group
+	storage.Health
+	KV(namespace string) storage.KV
+	RemoveAccount(ctx context.Context, account jid.JID) error
+	Accounts(ctx context.Context, domain string, after jid.JID, limit int) ([]jid.JID, error)
+	CountAccounts(ctx context.Context, domain string) (int, error)
+	SetBan(ctx context.Context, account jid.JID, ban *storage.Ban) error
+}
+
+// Deps are the parts of a node, for one domain.
+type Deps struct {
+	Domain   jid.JID
+	Tables   *modules.Tables
+	Config   func() *config.Config
+	DB       DB
+	Auth     *auth.Backend
+	Router   *router.Router
+	Registry *session.Registry
+	Wheel    *session.Wheel
+	Log      *slog.Logger
+	Now      func() time.Time
+	Started  time.Time
+	Version  string
+}
+
+// List makes the modules of a domain, in the order in which their handlers are
+// to be read.
+func List(d Deps) []modules.Module {
+	cfg := d.Config()
+	return []modules.Module{
+		hostmeta.New(cfg.WebSocket.PublicURL, cfg.HTTP.PublicURL),
+	}
+}
+
+// Attach initialises the enabled modules of a domain.
+func Attach(d Deps) error {
+	cfg := d.Config()
+	for _, m := range List(d) {
+		info := m.Info()
+		if !cfg.ModuleEnabled(info.Name) {
+			continue
+		}
+		d.Tables.Infos = append(d.Tables.Infos, info)
+		h := modules.NewHost(d.Domain, d.Tables, d.Router, info,
+			func(into any) error { return cfg.DecodeModule(info.Name, into) }, d.DB.KV(info.Name), d.Log, d.Now)
+		if err := m.Init(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// IdleSeconds is after how much silence a client is asked whether it lives.
+func IdleSeconds(*config.Config) int { return 0 }
