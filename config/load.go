@@ -27,6 +27,12 @@ func Load(path string, env []string) (*Config, []Problem) {
 	return load(path, []string{"xmppd.yml", "/etc/xmppd/xmppd.yml"}, env, os.Geteuid() == 0)
 }
 
+// Defaults is the configuration of a server that nobody has configured.
+func Defaults() *Config {
+	c, _ := load("", nil, nil, false)
+	return c
+}
+
 func load(path string, standard, env []string, root bool) (*Config, []Problem) {
 	fields := configFields()
 	c := &Config{DataDir: dataDir(env, root)}

@@ -32,7 +32,6 @@ type Info struct {
 	XEPs            []XEP    // what it implements
 	Features        []string // disco features of the domain
 	AccountFeatures []string // disco features of a bare JID
-	Off             bool     // not enabled by default
 	Options         any      // pointer to a struct with the defaults of modules.<name>.*, or nil
 }
 

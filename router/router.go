@@ -48,7 +48,7 @@ type Router struct {
 
 // Stats counts what went through the router since the start.
 type Stats struct {
-	Messages, Presences, IQs, Bounces, Stored atomic.Int64
+	Messages, Presences, IQs, Bounces atomic.Int64
 }
 
 // New makes a router without domains.

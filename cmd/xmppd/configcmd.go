@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/modules/all"
 )
 
 func (p *program) checkConfig() *cobra.Command {
@@ -46,7 +47,7 @@ not show the configuration in use.`,
 			if markdown {
 				render = config.Markdown
 			}
-			_, err := fmt.Fprint(p.out, render(config.Options(moduleOptions()...)))
+			_, err := fmt.Fprint(p.out, render(config.Options(all.Options()...)))
 			return err
 		},
 	}

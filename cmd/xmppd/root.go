@@ -11,6 +11,7 @@ import (
 
 	"github.com/xmppd/xmppd/command"
 	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/modules/all"
 )
 
 // program is one call of the binary with its surroundings, so that tests can
@@ -101,7 +102,7 @@ func (p *program) serve(c *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if err := serve(c.Context(), cfg, p.out); err != nil {
+	if err := p.serveNode(c.Context(), cfg); err != nil {
 		return &exit{command.ExitError, err.Error()}
 	}
 	return nil
@@ -109,9 +110,7 @@ func (p *program) serve(c *cobra.Command, _ []string) error {
 
 // load reads the configuration and prints every problem on a line of its own.
 func (p *program) load() (*config.Config, error) {
-	cfg, problems := config.Load(p.configFile, p.env)
-	problems = append(problems, moduleProblems(cfg)...)
-	problems = append(problems, cfg.Check()...)
+	cfg, problems := p.problems()
 	if len(problems) == 0 {
 		return cfg, nil
 	}
@@ -119,4 +118,12 @@ func (p *program) load() (*config.Config, error) {
 		fmt.Fprintln(p.err, problem)
 	}
 	return nil, &exit{code: command.ExitError}
+}
+
+// problems reads the configuration, the options of all modules and the files
+// that it names.
+func (p *program) problems() (*config.Config, []config.Problem) {
+	cfg, problems := config.Load(p.configFile, p.env)
+	problems = append(problems, all.Problems(cfg)...)
+	return cfg, append(problems, cfg.Check()...)
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/xmppd/xmppd/admin"
 	"github.com/xmppd/xmppd/command"
-	"github.com/xmppd/xmppd/config"
+	"github.com/xmppd/xmppd/modules/all"
 )
 
 // declared has the declarations of the commands for the time when no server can
@@ -11,11 +11,9 @@ import (
 func declared() *command.Set {
 	set := new(command.Set)
 	set.Add(admin.Commands(admin.Deps{}, set)...)
+	for _, c := range all.Declared().Commands() {
+		c.Run = nil
+		set.Add(c)
+	}
 	return set
 }
-
-// moduleOptions documents the options of all modules.
-func moduleOptions() []config.Option { return nil }
-
-// moduleProblems checks the options of all modules.
-func moduleProblems(*config.Config) []config.Problem { return nil }

@@ -65,8 +65,12 @@ func Attach(d Deps) error {
 			continue
 		}
 		d.Tables.Infos = append(d.Tables.Infos, info)
+		var kv storage.KV
+		if d.DB != nil {
+			kv = d.DB.KV(info.Name)
+		}
 		h := modules.NewHost(d.Domain, d.Tables, d.Router, info,
-			func(into any) error { return cfg.DecodeModule(info.Name, into) }, d.DB.KV(info.Name), d.Log, d.Now)
+			func(into any) error { return cfg.DecodeModule(info.Name, into) }, kv, d.Log, d.Now)
 		if err := m.Init(h); err != nil {
 			return err
 		}
@@ -74,5 +78,5 @@ func Attach(d Deps) error {
 	return nil
 }
 
-// IdleSeconds is after how much silence a client is asked whether it lives.
+// IdleSeconds is after how much silence a client is asked whether it lives; 0: never.
 func IdleSeconds(*config.Config) int { return 0 }
