@@ -72,9 +72,9 @@ func (c *Cutter) Header() *StreamHeader { return &c.header }
 // NeedMore it continues where it stopped: pass the same stanza, and the same
 // bytes, at any address, with more behind them.
 //
-// With Element, st is indexed and points into buf, whose consumed part may
-// have been changed inside (see the package comment). With any other token st
-// holds nothing. The error is a *StreamError, and the same again from then on.
+// Only with Element is st of use to the caller. It then points into buf, whose
+// consumed part may have been changed inside (see the package comment). The
+// error is a *StreamError, and the same again from then on.
 func (c *Cutter) Next(buf []byte, st *Stanza) (Token, int, error) {
 	if c.err != nil {
 		return NeedMore, 0, c.err

@@ -86,6 +86,24 @@ func (s *Stanza) Emit(dst []byte, side Side) []byte { return s.emit(dst, side, f
 // and in a WebSocket frame (RFC 7395).
 func (s *Stanza) EmitForwarded(dst []byte, side Side) []byte { return s.emit(dst, side, true) }
 
+// Size is an upper bound, in bytes, of what Emit and EmitForwarded write for
+// either side.
+func (s *Stanza) Size() int {
+	if len(s.nodes) == 0 {
+		return 0
+	}
+	root := &s.nodes[0]
+	n := int(root.end-root.beg) + len(" xmlns='jabber:client'") + len("></>") + int(root.qend-root.local)
+	for i := range s.sets {
+		// A quote is the longest thing that escaping makes: six bytes.
+		n += len(s.sets[i].name) + len(" =''") + 6*len(s.sets[i].value)
+	}
+	for i := range s.tails {
+		n += len(s.tails[i].xml)
+	}
+	return n
+}
+
 func (s *Stanza) emit(dst []byte, side Side, qualify bool) []byte {
 	if len(s.nodes) == 0 {
 		return dst

@@ -164,6 +164,9 @@ var blank = strings.NewReplacer("\t", " ", "\n", " ", "\r", " ")
 
 func treeOf(e stanza.Elem) tree {
 	t := tree{NS: string(e.NS()), Name: string(e.Name()), Text: e.Text(), Attrs: map[string]string{}}
+	if t.Name == "xmlns" {
+		t.NS = "" // encoding/xml does not know better
+	}
 	for name, value := range e.Attrs() {
 		t.add(name, string(value))
 	}

@@ -37,16 +37,16 @@ type state uint8
 
 const (
 	inContent    state = iota // between tags
-	inName                    // the name in a start tag
+	inName                    // in the name of a start tag
 	inTag                     // between attributes
-	inAttrName                //
-	beforeEquals              //
-	beforeValue               // after the equals sign
-	inValue                   //
-	inEmptyTag                // after the slash of <a/>
-	inEndName                 // the name in an end tag
-	inEndTag                  // after that name
-	inCDATA                   //
+	inAttrName                // in the name of an attribute
+	beforeEquals              // behind that name
+	beforeValue               // behind the equals sign
+	inValue                   // between the quotes
+	inEmptyTag                // behind the slash of <a/>
+	inEndName                 // in the name of an end tag
+	inEndTag                  // behind that name
+	inCDATA                   // in a CDATA section
 )
 
 // scanner reads one element byte by byte and writes its index into a Stanza.

@@ -12,7 +12,16 @@ import (
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/caps"
+	"github.com/xmppd/xmppd/modules/contact"
+	"github.com/xmppd/xmppd/modules/disco"
+	"github.com/xmppd/xmppd/modules/entitytime"
 	"github.com/xmppd/xmppd/modules/hostmeta"
+	"github.com/xmppd/xmppd/modules/last"
+	"github.com/xmppd/xmppd/modules/ping"
+	"github.com/xmppd/xmppd/modules/presence"
+	"github.com/xmppd/xmppd/modules/roster"
+	"github.com/xmppd/xmppd/modules/version"
 	"github.com/xmppd/xmppd/router"
 	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/storage"
@@ -22,6 +31,7 @@ import (
 type DB interface {
 	auth.Store
 	router.Accounts
+	roster.Store
 	storage.Group
 	storage.Health
 	KV(namespace string) storage.KV
@@ -51,7 +61,20 @@ type Deps struct {
 // to be read.
 func List(d Deps) []modules.Module {
 	cfg := d.Config()
+	limits := func() config.Limits { return d.Config().Limits }
+	contacts := roster.New(d.DB, limits)
+	addresses := contact.New()
+	discovery := disco.New(contacts, addresses.Form)
 	return []modules.Module{
+		contacts,
+		presence.New(contacts, limits),
+		discovery,
+		caps.New(discovery.Domain),
+		addresses,
+		ping.New(d.Wheel),
+		version.New(d.Version),
+		entitytime.New(),
+		last.New(contacts, d.Started),
 		hostmeta.New(cfg.WebSocket.PublicURL, cfg.HTTP.PublicURL),
 	}
 }
@@ -74,9 +97,18 @@ func Attach(d Deps) error {
 		if err := m.Init(h); err != nil {
 			return err
 		}
+		if c, ok := m.(interface{ Invalidated(jid.JID) }); ok && d.Router != nil {
+			d.Router.OnInvalidate(info.Name, c.Invalidated) // modules call h.Invalidate with their own name
+		}
 	}
 	return nil
 }
 
 // IdleSeconds is after how much silence a client is asked whether it lives; 0: never.
-func IdleSeconds(*config.Config) int { return 0 }
+func IdleSeconds(cfg *config.Config) int {
+	var o ping.Options
+	if !cfg.ModuleEnabled("ping") || cfg.DecodeModule("ping", &o) != nil {
+		return 0
+	}
+	return int(o.Interval / time.Second)
+}

@@ -1,0 +1,117 @@
+// Package visible lets sessions see the presence of an account that is on this
+// server, or see it go. No stanza travels for that: what the account's sessions
+// last sent is known (session.Entry), only the addressee has to be put in.
+package visible
+
+import (
+	"bytes"
+
+	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/session"
+	"github.com/xmppd/xmppd/stanza"
+)
+
+const head = "<presence"
+
+// AppendTo appends a presence stanza that has no addressee, in canonical form,
+// and gives it one. It allocates nothing if dst has room.
+func AppendTo(dst, presence []byte, to jid.JID) []byte {
+	dst = append(dst, head...)
+	dst = append(dst, " to='"...)
+	dst = stanza.AppendEscaped(dst, to.String())
+	dst = append(dst, '\'')
+	return append(dst, presence[len(head):]...)
+}
+
+// Gone is the unavailable presence that the server sends for a session, without
+// addressee (RFC 6121 §4.5.2).
+func Gone(full jid.JID) []byte {
+	return stanza.Build("presence").Attr("from", full.String()).Attr("type", "unavailable").Bytes()
+}
+
+// Sender queues a copy of a stanza for a session: modules.Runner and
+// modules.Services are Senders.
+type Sender interface {
+	Send(to session.Ref, xml []byte) bool
+}
+
+// Available keeps the available ones of sessions, in place.
+func Available(sessions []session.Entry) []session.Entry {
+	kept := sessions[:0]
+	for _, e := range sessions {
+		if e.Available {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
+// Show sends the present presence of all available sessions of owner to the
+// viewers, addressed to the viewer's account as it would be if it had come from
+// elsewhere; a viewer is not shown to itself.
+//
+// Another goroutine may change that presence meanwhile. It makes the change
+// known first and tells the viewers then; Show looks once more after sending,
+// so that no viewer is left with an older state behind the newer one.
+func Show(out Sender, srv modules.Services, owner, viewer jid.JID, viewers []session.Entry) {
+	if len(viewers) == 0 {
+		return
+	}
+	var buf []byte
+	tell := func(who session.Ref, presence []byte) {
+		buf = AppendTo(buf[:0], presence, viewer)
+		for _, v := range viewers {
+			if v.Ref != who {
+				out.Send(v.Ref, buf)
+			}
+		}
+	}
+	shown := Available(srv.Sessions(nil, owner))
+	for _, e := range shown {
+		tell(e.Ref, e.Presence)
+	}
+	var now []session.Entry
+	for again := len(shown) > 0; again; {
+		again = false
+		now = srv.Sessions(now[:0], owner)
+		for i := 0; i < len(shown); i++ {
+			old, e := shown[i], find(now, shown[i].Ref)
+			switch {
+			case !e.Available:
+				tell(old.Ref, Gone(old.JID))
+				shown[i] = shown[len(shown)-1]
+				shown = shown[:len(shown)-1]
+				i--
+			case !bytes.Equal(e.Presence, old.Presence):
+				tell(e.Ref, e.Presence)
+				shown[i], again = e, true
+			}
+		}
+	}
+}
+
+// find returns the entry of a session, or one that is not available.
+func find(sessions []session.Entry, ref session.Ref) session.Entry {
+	for _, e := range sessions {
+		if e.Ref == ref {
+			return e
+		}
+	}
+	return session.Entry{}
+}
+
+// Hide sends unavailable presence of all available sessions of owner to the
+// viewers, who see it no more from now on.
+func Hide(out Sender, srv modules.Services, owner, viewer jid.JID, viewers []session.Entry) {
+	if len(viewers) == 0 {
+		return
+	}
+	var buf []byte
+	for _, e := range Available(srv.Sessions(nil, owner)) {
+		buf = AppendTo(buf[:0], Gone(e.JID), viewer)
+		for _, v := range viewers {
+			out.Send(v.Ref, buf)
+		}
+	}
+}
