@@ -97,6 +97,10 @@ func New(o Options) *Server {
 	return s
 }
 
+// Reloaded applies what a new configuration changes here; everything else is
+// asked for when it is needed.
+func (s *Server) Reloaded() { s.chunks.SetLimit(int64(s.Config().Limits.OutboxBytesTotal)) }
+
 // Stats are the counters.
 func (s *Server) Stats() *Stats { return &s.stats }
 

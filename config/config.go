@@ -25,7 +25,7 @@ type Config struct {
 	Domains  []string `key:"domains" default:"localhost" doc:"Domains served; each is a world of its own with its own accounts."`
 	DataDir  string   `key:"data_dir" show:"$STATE_DIRECTORY; else /var/lib/xmppd for root; else $XDG_DATA_HOME/xmppd or ~/.local/share/xmppd" doc:"Folder of the embedded database, the self-signed certificate and the control socket."`
 	Database string   `key:"database" default:"sqlite" secret:"true" doc:"Either sqlite (a file in data_dir) or a postgres:// URL."`
-	Admins   []string `key:"admins" live:"true" doc:"Accounts, as bare addresses, that may administer the server over XMPP."`
+	Admins   []string `key:"admins" live:"true" doc:"Accounts, as bare addresses, that may administer the server over XMPP; nothing asks for it yet."`
 
 	ShutdownTimeout time.Duration `key:"shutdown_timeout" default:"30s" min:"1s" max:"10m" doc:"How long a stop waits for queued writes before it exits all the same."`
 
@@ -101,7 +101,7 @@ type Limits struct {
 	SessionsPerAccount     int           `key:"sessions_per_account" default:"10" min:"1" max:"10000" unit:"sessions" live:"true" doc:"Sessions of one account; beyond it the least recently active one is closed."`
 	OutboxBytes            Size          `key:"outbox_bytes" default:"2MiB" min:"64KiB" max:"1GiB" unit:"bytes" live:"true" doc:"Bytes waiting for one session that reads slowly or not at all."`
 	OutboxBytesTotal       Size          `key:"outbox_bytes_total" default:"512MiB" min:"1MiB" max:"1024GiB" unit:"bytes" live:"true" doc:"Bytes waiting for all sessions together."`
-	WriteStall             time.Duration `key:"write_stall" default:"30s" min:"1s" max:"1h" live:"true" doc:"A connection that takes no byte of what is waiting for this long is closed."`
+	WriteStall             time.Duration `key:"write_stall" default:"30s" min:"1s" max:"1h" doc:"A connection that takes no byte of what is waiting for this long is closed."`
 	LoginTimeout           time.Duration `key:"login_timeout" default:"30s" min:"1s" max:"10m" live:"true" doc:"Time from the first byte of a connection to a bound resource."`
 	Connections            int           `key:"connections" default:"100000" min:"1" max:"10000000" unit:"connections" live:"true" doc:"Client connections in all."`
 	ConnectionsPerAddress  int           `key:"connections_per_address" default:"0" min:"0" max:"10000000" unit:"connections" live:"true" doc:"Client connections of one IP address, except the loopback and trusted proxies; 0 is no limit."`

@@ -25,11 +25,11 @@ domains: [example.org]
 admins: [romeo@example.org]
 log: {level: debug}
 tls: {cert_dir: /etc/certs}
-limits: {depth: 20, write_stall: 5s}
+limits: {depth: 20, login_timeout: 5s}
 registration: {enabled: true}
 auth: {scram_iterations: 20000}
 modules: {ping: {interval: 1m}, time: {enabled: true}}
-`, []string{"admins", "log.level", "tls.cert_dir", "registration.enabled", "auth.scram_iterations", "limits.depth", "limits.write_stall"}, nil},
+`, []string{"admins", "log.level", "tls.cert_dir", "registration.enabled", "auth.scram_iterations", "limits.depth", "limits.login_timeout"}, nil},
 		{"restart", `
 domains: [example.org, example.net]
 admins: [juliet@example.org]

@@ -42,11 +42,24 @@ const (
 type Chunks struct {
 	small, large sync.Pool
 	total        atomic.Int64 // bytes queued in all outboxes that use the pool
-	limit        int64
+	limit        atomic.Int64
 }
 
 // NewChunks makes a pool whose outboxes may hold limit bytes together; 0: no limit.
-func NewChunks(limit int64) *Chunks { return &Chunks{limit: limit} }
+func NewChunks(limit int64) *Chunks {
+	p := new(Chunks)
+	p.SetLimit(limit)
+	return p
+}
+
+// SetLimit changes the limit in bytes.
+func (p *Chunks) SetLimit(bytes int64) { p.limit.Store(bytes) }
+
+// room reports whether size more bytes fit.
+func (p *Chunks) room(size int) bool {
+	limit := p.limit.Load()
+	return limit == 0 || p.total.Load()+int64(size) <= limit
+}
 
 // Total is the number of bytes that are queued in all outboxes.
 func (p *Chunks) Total() int64 { return p.total.Load() }
@@ -164,7 +177,7 @@ func (o *Outbox) room(size int) bool {
 	if o.closed {
 		return false
 	}
-	if int64(o.bytes+size) <= o.limit.Load() && (o.pool.limit == 0 || o.pool.total.Load()+int64(size) <= o.pool.limit || o.bytes == 0) {
+	if int64(o.bytes+size) <= o.limit.Load() && (o.bytes == 0 || o.pool.room(size)) {
 		return true
 	}
 	o.close()

@@ -157,6 +157,7 @@ func (l *link) StartTLS(cfg *tls.Config) error {
 	}
 	_ = l.s.SetDeadline(time.Time{})
 	l.unblock()
+	releaseRecord(conn, l.o.Buffers)
 	l.tls.Store(conn)
 	return nil
 }

@@ -44,6 +44,13 @@ func (p *pump) burst(t testing.TB) int {
 	}
 }
 
+// settle reads until the socket says that nothing is left.
+func (p *pump) settle(t testing.TB) {
+	for !p.c.(*TCP).again {
+		p.burst(t)
+	}
+}
+
 func TestAllocations(t *testing.T) {
 	for _, m := range []medium{media[0], media[2]} {
 		t.Run(m.name, func(t *testing.T) {
@@ -55,9 +62,7 @@ func TestAllocations(t *testing.T) {
 			}
 			p := newPump(c)
 			send(t, peer, openStream)
-			for range 3 {
-				p.burst(t)
-			}
+			p.settle(t)
 			batch := []byte(strings.Repeat(message(300), 20))
 			reply := []byte(message(1000))
 			got := make([]byte, len(reply))
@@ -98,20 +103,13 @@ func TestRecordBufferIsReleased(t *testing.T) {
 	send(t, peer, message(16_000))
 	for p.burst(t) == 0 {
 	}
-	p.burst2(t)
+	p.settle(t)
 	raw, in, hand := recordBuffers(c.tls.Load())
 	if raw.Cap() != 0 || in.Size() != 0 || hand.Cap() != 0 {
 		t.Errorf("kept: rawInput %d, input %d, hand %d bytes", raw.Cap(), in.Size(), hand.Cap())
 	}
 	if c.in.buf != nil || len(c.in.retired) != 0 {
 		t.Error("the burst keeps a buffer")
-	}
-}
-
-// burst2 makes sure that nothing is left.
-func (p *pump) burst2(t testing.TB) {
-	for !p.c.(*TCP).again {
-		p.burst(t)
 	}
 }
 

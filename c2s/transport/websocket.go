@@ -54,6 +54,7 @@ func NewWebSocket(c net.Conn, leftover []byte, o *Options) *WebSocket {
 	s.o = o
 	w.init(s, o)
 	if t != nil {
+		releaseRecord(t, o.Buffers)
 		w.tls.Store(t)
 	}
 	if len(leftover) > 0 {

@@ -13,6 +13,7 @@ import (
 	"github.com/xmppd/xmppd/command"
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/modules/all"
 	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
@@ -68,6 +69,7 @@ func (v adminView) Reload(context.Context) (applied, restart []string, err error
 	old := v.n.cfg.Load()
 	applied, restart = config.Diff(old, next)
 	v.n.cfg.Store(old.Reloaded(next))
+	v.n.c2s.Reloaded()
 	if old.Log.Level != next.Log.Level {
 		var level slog.Level
 		if level.UnmarshalText([]byte(next.Log.Level)) == nil {
@@ -146,12 +148,7 @@ func (n *Node) removeAccount(ctx context.Context, account jid.JID) error {
 		return err
 	}
 	n.kickAll(account, stanza.StreamNotAuthorized, "this account has been removed")
-	if t := n.router.Tables(account.Domain()); t != nil {
-		if err := t.UserRemoved(ctx, account); err != nil {
-			return err
-		}
-	}
-	return n.db.RemoveAccount(ctx, account)
+	return all.Remove(ctx, n.router.Tables(account.Domain()), n.db, account)
 }
 
 func (n *Node) kickAll(account jid.JID, cond stanza.StreamCondition, text string) int {

@@ -255,7 +255,7 @@ func (n *Node) serve() {
 
 func (n *Node) run(fn func() error) {
 	n.serving.Go(func() {
-		if err := fn(); err != nil {
+		if err := fn(); err != nil && !errors.Is(err, net.ErrClosed) {
 			n.serveErr <- err
 		}
 	})

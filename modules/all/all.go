@@ -18,8 +18,10 @@ import (
 	"github.com/xmppd/xmppd/modules/entitytime"
 	"github.com/xmppd/xmppd/modules/hostmeta"
 	"github.com/xmppd/xmppd/modules/last"
+	"github.com/xmppd/xmppd/modules/offline"
 	"github.com/xmppd/xmppd/modules/ping"
 	"github.com/xmppd/xmppd/modules/presence"
+	"github.com/xmppd/xmppd/modules/register"
 	"github.com/xmppd/xmppd/modules/roster"
 	"github.com/xmppd/xmppd/modules/version"
 	"github.com/xmppd/xmppd/router"
@@ -32,6 +34,7 @@ type DB interface {
 	auth.Store
 	router.Accounts
 	roster.Store
+	offline.Store
 	storage.Group
 	storage.Health
 	KV(namespace string) storage.KV
@@ -75,8 +78,41 @@ func List(d Deps) []modules.Module {
 		version.New(d.Version),
 		entitytime.New(),
 		last.New(contacts, d.Started),
+		offline.New(d.DB, d.offlineLimits),
+		register.New(d.accounts(), d.registration),
 		hostmeta.New(cfg.WebSocket.PublicURL, cfg.HTTP.PublicURL),
 	}
+}
+
+func (d Deps) offlineLimits() offline.Limits {
+	l := d.Config().Limits
+	return offline.Limits{Messages: l.OfflineMessages, Bytes: int64(l.OfflineBytes)}
+}
+
+func (d Deps) registration() register.Options {
+	r := d.Config().Registration
+	return register.Options{Enabled: r.Enabled, PerAddressPerHour: r.PerAddressPerHour}
+}
+
+func (d Deps) accounts() register.Accounts {
+	return register.Accounts{
+		Register: func(ctx context.Context, user jid.JID, password string) error {
+			return d.Auth.Register(ctx, user, password)
+		},
+		SetPassword: func(ctx context.Context, user jid.JID, password string) error {
+			return d.Auth.SetPassword(ctx, user, password)
+		},
+		Remove: func(ctx context.Context, user jid.JID) error { return Remove(ctx, d.Tables, d.DB, user) },
+	}
+}
+
+// Remove tells the modules and deletes an account with every row about it.
+// Sessions are the caller's business.
+func Remove(ctx context.Context, t *modules.Tables, db DB, account jid.JID) error {
+	if err := t.UserRemoved(ctx, account); err != nil {
+		return err
+	}
+	return db.RemoveAccount(ctx, account)
 }
 
 // Attach initialises the enabled modules of a domain.

@@ -1,7 +1,6 @@
 package presence
 
 import (
-	"bytes"
 	"fmt"
 	"iter"
 	"strconv"
@@ -51,7 +50,7 @@ func (d *domain) announce(f *modules.Flight) error {
 	if _, err := d.roster.Contacts(f.Ctx, f.Owner, storage.SubFrom); err != nil {
 		return fmt.Errorf("announce presence: %w", err)
 	}
-	presence := bytes.Clone(f.Stanza.Emit(nil, modules.Sent))
+	presence := f.Stanza.Emit(make([]byte, 0, f.Stanza.Size()), modules.Sent)
 	before := f.Session.Entry()
 	if priority >= 0 && !before.TakesBareMessages() {
 		event := modules.Flight{Ctx: f.Ctx, From: f.From, Owner: f.Owner, Session: f.Session, Arrived: f.Arrived, Run: f.Run}
@@ -157,15 +156,13 @@ func (d *domain) closed(f *modules.Flight) {
 // presence (RFC 6121 §4.6.3).
 func (n *fan) gone(available bool, directed []jid.JID) {
 	owner := n.f.Owner
-	told := make(map[jid.JID]bool)
+	told := make(map[jid.JID]bool, len(directed))
 	if available {
 		n.to(owner)
 		told[owner] = true
 		for contact := range n.subscribers() {
 			n.to(contact)
-			if len(directed) > 0 {
-				told[contact] = true
-			}
+			told[contact] = true
 		}
 	}
 	for _, to := range directed {

@@ -152,16 +152,7 @@ func (d *domain) deleteItem(ctx context.Context, a command.Args) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = d.change(ctx, edit{
-		owner: owner, contact: contact,
-		fn: func(i *storage.RosterItem) error {
-			if !i.Listed {
-				return storage.ErrNotFound
-			}
-			*i = storage.NoRosterItem(i.Contact)
-			return nil
-		},
-	})
+	_, err = d.forget(ctx, owner, contact, false)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, command.Errorf(command.NotFound, "%s is not in the roster of %s", contact, owner)
 	}

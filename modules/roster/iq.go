@@ -147,16 +147,7 @@ func (d *domain) groups(item stanza.Elem) ([]string, error) {
 // remove deletes an item and ends all subscriptions with the contact, also
 // those that were only asked for (RFC 6121 §2.5.2).
 func (d *domain) remove(r *modules.Request, contact jid.JID) error {
-	c, err := d.change(r.Ctx, edit{
-		owner: r.Owner, contact: contact,
-		fn: func(i *storage.RosterItem) error {
-			if !i.Listed {
-				return storage.ErrNotFound
-			}
-			*i = storage.NoRosterItem(i.Contact)
-			return nil
-		},
-	})
+	c, err := d.forget(r.Ctx, r.Owner, contact, false)
 	if errors.Is(err, storage.ErrNotFound) {
 		e := stanza.ItemNotFound("")
 		e.Type = stanza.TypeModify // §2.5.3

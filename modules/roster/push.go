@@ -62,6 +62,18 @@ func (d *domain) change(ctx context.Context, e edit) (storage.RosterChange, erro
 	return c, nil
 }
 
+// forget deletes what is stored of a contact. storage.ErrNotFound: it is not in
+// the roster; all counts what the owner does not see as well.
+func (d *domain) forget(ctx context.Context, owner, contact jid.JID, all bool) (storage.RosterChange, error) {
+	return d.change(ctx, edit{owner: owner, contact: contact, fn: func(i *storage.RosterItem) error {
+		if !i.Listed && !all {
+			return storage.ErrNotFound
+		}
+		*i = storage.NoRosterItem(i.Contact)
+		return nil
+	}})
+}
+
 // line is what changes of one roster, and of others with the same hash, wait in.
 func (m *Module) line(owner jid.JID) *sync.Mutex {
 	return &m.lines[maphash.String(m.seed, owner.String())%uint64(len(m.lines))]

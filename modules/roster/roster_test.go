@@ -326,7 +326,7 @@ func TestPreApprovalAcrossAccounts(t *testing.T) {
 
 func TestRequestsAreKept(t *testing.T) {
 	t.Parallel()
-	w := routertest.New(t, func(db *sqlite.DB, r *router.Router) []modules.Module { return list(db, r) }, "a.example", "b.example")
+	w := routertest.New(t, list, "a.example", "b.example")
 	w.Account("romeo@a.example", "juliet@a.example")
 	m := roster.New(w.DB, limits)
 	juliet := jid.MustParse("juliet@a.example")

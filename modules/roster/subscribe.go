@@ -144,18 +144,19 @@ func (d *domain) available(account jid.JID) []session.Entry {
 	return visible.Available(d.h.Sessions(nil, account))
 }
 
-// userRemoved ends all subscriptions of an account that goes.
+// userRemoved ends all subscriptions of an account that goes. The items go one
+// by one, so that from then on nothing of them can be read and cached, and be
+// taken for the roster of a later account of that name.
 func (d *domain) userRemoved(ctx context.Context, owner jid.JID) error {
-	items, _, err := d.store.Roster(ctx, owner)
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil
-	} else if err != nil {
+	items, err := d.items(ctx, owner)
+	if err != nil {
 		return err
 	}
 	for i := range items {
+		if _, err := d.forget(ctx, owner, items[i].Contact, true); err != nil {
+			return err
+		}
 		d.part(ctx, owner, &items[i])
 	}
-	d.cache.drop(owner)
-	d.h.Invalidate(Invalidates, owner)
 	return nil
 }

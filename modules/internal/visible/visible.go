@@ -52,53 +52,52 @@ func Available(sessions []session.Entry) []session.Entry {
 // elsewhere; a viewer is not shown to itself.
 //
 // Another goroutine may change that presence meanwhile. It makes the change
-// known first and tells the viewers then; Show looks once more after sending,
-// so that no viewer is left with an older state behind the newer one.
+// known first and tells the viewers then; Show looks again after sending until
+// nothing has changed, so that no viewer is left with an older state behind a
+// newer one.
 func Show(out Sender, srv modules.Services, owner, viewer jid.JID, viewers []session.Entry) {
 	if len(viewers) == 0 {
 		return
 	}
 	var buf []byte
-	tell := func(who session.Ref, presence []byte) {
+	tell := func(who jid.JID, presence []byte) {
 		buf = AppendTo(buf[:0], presence, viewer)
 		for _, v := range viewers {
-			if v.Ref != who {
+			if v.JID != who {
 				out.Send(v.Ref, buf)
 			}
 		}
 	}
 	shown := Available(srv.Sessions(nil, owner))
 	for _, e := range shown {
-		tell(e.Ref, e.Presence)
+		tell(e.JID, e.Presence)
 	}
 	var now []session.Entry
 	for again := len(shown) > 0; again; {
 		again = false
-		now = srv.Sessions(now[:0], owner)
-		for i := 0; i < len(shown); i++ {
-			old, e := shown[i], find(now, shown[i].Ref)
-			switch {
-			case !e.Available:
-				tell(old.Ref, Gone(old.JID))
-				shown[i] = shown[len(shown)-1]
-				shown = shown[:len(shown)-1]
-				i--
-			case !bytes.Equal(e.Presence, old.Presence):
-				tell(e.Ref, e.Presence)
-				shown[i], again = e, true
+		now = Available(srv.Sessions(now[:0], owner))
+		for i := range shown {
+			old := &shown[i]
+			presence := presenceOf(now, old.JID)
+			if bytes.Equal(presence, old.Presence) {
+				continue
 			}
+			if old.Presence, again = presence, true; presence == nil {
+				presence = Gone(old.JID)
+			}
+			tell(old.JID, presence)
 		}
 	}
 }
 
-// find returns the entry of a session, or one that is not available.
-func find(sessions []session.Entry, ref session.Ref) session.Entry {
+// presenceOf is the presence of a resource; nil if it is not available.
+func presenceOf(sessions []session.Entry, full jid.JID) []byte {
 	for _, e := range sessions {
-		if e.Ref == ref {
-			return e
+		if e.JID == full {
+			return e.Presence
 		}
 	}
-	return session.Entry{}
+	return nil
 }
 
 // Hide sends unavailable presence of all available sessions of owner to the

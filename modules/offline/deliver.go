@@ -1,0 +1,254 @@
+package offline
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/internal/delay"
+	"github.com/xmppd/xmppd/session"
+	"github.com/xmppd/xmppd/stanza"
+	"github.com/xmppd/xmppd/storage"
+)
+
+const (
+	page      = 50              // rows read at a time
+	highWater = 64 << 10        // bytes in the outbox from which on nothing is added
+	patience  = 2 * time.Minute // for the answer to a ping behind the messages
+	recheck   = 10 * time.Millisecond
+)
+
+// receiver is a session that gets, or got, the messages of its account.
+type receiver struct {
+	m       *Module
+	session *session.Session
+	owner   jid.JID
+
+	mu        sync.Mutex
+	running   bool  // somebody is sending
+	again     bool  // and has to look once more
+	opening   bool  // the session takes messages as soon as stage Available is over
+	asked     bool  // a ping is on its way
+	sent      int64 // seq of the last message sent
+	confirmed int64 // and of the last that the client has for sure
+}
+
+// takes reports whether the session may get messages now.
+func (r *receiver) takes() bool {
+	if r.session.Outbox.Closed() {
+		return false
+	}
+	r.mu.Lock()
+	opening := r.opening
+	r.mu.Unlock()
+	return opening || r.session.Entry().TakesBareMessages()
+}
+
+// presenceChanges ends what available began: what the session takes now is for
+// its new presence to say.
+func (m *Module) presenceChanges(f *modules.Flight) error {
+	if f.Session == nil || !f.To.IsZero() {
+		return nil
+	}
+	if r := m.slot.Load(f.Session); r != nil {
+		r.mu.Lock()
+		r.opening = false
+		r.mu.Unlock()
+	}
+	return nil
+}
+
+// available delivers what waits before the first new message can reach the
+// session. Until it returns, new messages are stored, and come in their turn.
+func (m *Module) available(f *modules.Flight) {
+	for _, e := range m.host.Sessions(nil, f.Owner) {
+		if e.Local == nil && e.TakesBareMessages() {
+			return // XEP-0160 §2: the first one got them, on another node
+		}
+	}
+	r := m.receiver(f.Session, f.Owner)
+	r.mu.Lock()
+	r.opening = true
+	r.mu.Unlock()
+	if m.hold(r) {
+		r.send(true)
+	}
+}
+
+func (m *Module) receiver(s *session.Session, owner jid.JID) *receiver {
+	r := m.slot.Load(s)
+	if r == nil {
+		r = &receiver{m: m, session: s, owner: owner}
+		m.slot.Store(s, r)
+	}
+	return r
+}
+
+// hold makes r the one who gets the account's messages, unless another session
+// is that and still can.
+func (m *Module) hold(r *receiver) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if h := m.holders[r.owner]; h != nil && h != r && h.takes() {
+		return false
+	}
+	m.holders[r.owner] = r
+	return true
+}
+
+// closed passes on what the session did not confirm.
+func (m *Module) closed(f *modules.Flight) {
+	r := m.slot.Load(f.Session)
+	if r == nil {
+		return
+	}
+	m.mu.Lock()
+	held := m.holders[r.owner] == r
+	if held {
+		delete(m.holders, r.owner)
+	}
+	m.mu.Unlock()
+	r.mu.Lock()
+	open := r.sent > r.confirmed
+	r.mu.Unlock()
+	if held && open {
+		m.stored(r.owner)
+	}
+}
+
+// Waiting has the messages of an account delivered if a session on this node
+// can take them. The router calls it when another node says so (see Kind).
+func (m *Module) Waiting(owner jid.JID) {
+	m.mu.Lock()
+	r := m.holders[owner]
+	m.mu.Unlock()
+	if r == nil || !r.takes() {
+		r = nil
+		for _, e := range m.host.Sessions(nil, owner) {
+			if e.Local != nil && e.TakesBareMessages() {
+				r = m.receiver(e.Local, owner)
+				break
+			}
+		}
+		if r == nil || !m.hold(r) {
+			return
+		}
+	}
+	r.send(false)
+}
+
+// send sends what the session has not got yet. With wait it goes on until
+// there is nothing left, at the pace of the client; the caller must be the
+// goroutine that reads from the client. Without, what does not fit follows when
+// the client answers the ping.
+func (r *receiver) send(wait bool) {
+	r.mu.Lock()
+	if r.running {
+		r.again = true
+		r.mu.Unlock()
+		return
+	}
+	r.running = true
+	full := false
+	for again := true; again; again = r.again {
+		r.again = false
+		after := r.sent
+		r.mu.Unlock()
+		sent, stopped, err := r.sendFrom(after, wait)
+		if err != nil {
+			r.m.host.Log.Error("stored messages not delivered", "account", r.owner.String(), "error", err)
+		}
+		r.mu.Lock()
+		r.sent = sent
+		if full = stopped; full {
+			break // and go on when the client has answered
+		}
+	}
+	r.running = false
+	ask := (r.sent > r.confirmed || full) && !r.asked
+	r.asked = r.asked || ask
+	upTo := r.sent
+	r.mu.Unlock()
+	if ask {
+		r.ask(upTo)
+	}
+}
+
+// sendFrom sends the messages behind a seq, and returns that of the last one;
+// full if the outbox took no more.
+func (r *receiver) sendFrom(after int64, wait bool) (sent int64, full bool, err error) {
+	sent = after
+	for {
+		rows, err := r.m.store.PendingMessages(context.Background(), r.owner, sent, page)
+		if err != nil {
+			return sent, false, err
+		}
+		for _, row := range rows {
+			if !r.room(wait) || !r.session.Outbox.Append(withDelay(row, r.m.host.Domain)) {
+				return sent, true, nil
+			}
+			sent = row.Seq
+		}
+		r.session.Outbox.Flush()
+		if len(rows) < page {
+			return sent, false, nil
+		}
+	}
+}
+
+// room reports whether there is room in the outbox. With wait it waits for it:
+// a client that reads nothing at all is closed by its outbox, which ends this.
+func (r *receiver) room(wait bool) bool {
+	out := r.session.Outbox
+	for out.Queued() >= highWater {
+		out.Flush()
+		if out.Queued() < highWater {
+			break
+		}
+		if !wait || out.Closed() {
+			return false
+		}
+		time.Sleep(recheck)
+	}
+	return true
+}
+
+// ask pings the client behind the messages. Its answer proves that they
+// arrived, because a stream keeps the order (RFC 6120 §10.1).
+func (r *receiver) ask(upTo int64) {
+	iq := stanza.Build("iq").Attr("type", "get").Empty("ping", "urn:xmpp:ping")
+	r.m.host.Ask(r.session.Ref, iq, patience, func(answer *stanza.Stanza) {
+		r.mu.Lock()
+		r.asked = false
+		r.mu.Unlock()
+		if answer == nil {
+			return // they stay, and come again
+		}
+		if err := r.m.store.ConfirmMessages(context.Background(), r.owner, upTo); err != nil {
+			r.m.host.Log.Error("delivered messages not removed", "account", r.owner.String(), "error", err)
+			return
+		}
+		r.mu.Lock()
+		r.confirmed = max(r.confirmed, upTo)
+		r.mu.Unlock()
+		if r.takes() {
+			r.send(false)
+		}
+	})
+}
+
+// withDelay is the message as it stands in the row, with the time at which it
+// arrived (XEP-0203) as the last child.
+func withDelay(row storage.Message, domain jid.JID) []byte {
+	end := bytes.LastIndex(row.XML, []byte("</"))
+	if end < 0 { // a row without content is never written
+		return row.XML
+	}
+	xml := make([]byte, 0, len(row.XML)+128)
+	xml = append(xml, row.XML[:end]...)
+	xml = delay.Append(xml, domain, row.Arrived)
+	return append(xml, row.XML[end:]...)
+}
