@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -38,7 +39,7 @@ type Queue struct {
 	done    chan struct{}
 
 	mu     sync.Mutex
-	open   []*entry
+	open   []*entry // in the order of Join, so also of their deadlines
 	closed bool
 
 	// Of the writer's goroutine only.
@@ -72,13 +73,14 @@ func NewQueue(timeout time.Duration, attempt Attempt) *Queue {
 // Join adds the run to the open group; see Group.
 func (q *Queue) Join(r *Run) {
 	r.Begin()
-	e := &entry{run: r, deadline: time.Now().Add(q.timeout)}
+	e := &entry{run: r}
 	q.mu.Lock()
 	if q.closed {
 		q.mu.Unlock()
 		e.end(fmt.Errorf("join write group: store is closed: %w", ErrUnavailable))
 		return
 	}
+	e.deadline = time.Now().Add(q.timeout)
 	q.open = append(q.open, e)
 	first := len(q.open) == 1
 	q.mu.Unlock()
@@ -170,24 +172,41 @@ func (q *Queue) writeRun(e *entry, err error, alone bool) {
 // (nil), or the database refuses them.
 func (q *Queue) try(entries []*entry) error {
 	q.cause = nil
+	q.expire(entries, time.Now())
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
-		now := time.Now()
-		q.expire(entries, now)
-		alive := make([]*entry, 0, len(entries))
-		for _, e := range entries {
-			if !e.ended {
-				alive = append(alive, e)
-			}
-		}
-		if len(alive) == 0 {
+		entries = alive(entries)
+		if len(entries) == 0 {
 			return nil
 		}
-		err := q.once(alive)
+		err := q.once(entries)
 		if err == nil || !errors.Is(err, ErrUnavailable) {
 			return err
 		}
 		q.cause = err
-		q.watch(time.Now().Add(pause), nil, nil, nil)
+		q.pause(pause, entries)
+	}
+}
+
+func alive(entries []*entry) []*entry {
+	ended := func(e *entry) bool { return e.ended }
+	if !slices.ContainsFunc(entries, ended) {
+		return entries
+	}
+	return slices.DeleteFunc(slices.Clone(entries), ended)
+}
+
+// pause waits before the next attempt, if there is anyone left to wait for.
+func (q *Queue) pause(d time.Duration, entries []*entry) {
+	until := time.Now().Add(d)
+	for {
+		now := time.Now()
+		q.expire(entries, now)
+		q.expireOpen(now)
+		if !now.Before(until) || len(alive(entries)) == 0 {
+			return
+		}
+		q.timer.Reset(q.nextDeadline(until, entries).Sub(now))
+		<-q.timer.C
 	}
 }
 
@@ -204,20 +223,17 @@ func (q *Queue) once(entries []*entry) error {
 	go func() {
 		result <- q.attempt(ctx, runs, func() { close(detached) })
 	}()
-	return q.watch(time.Time{}, result, detached, entries)
+	return q.watch(entries, result, detached)
 }
 
-// watch waits for the result, or until the time given if there is none to wait
-// for. Meanwhile it ends runs at their deadlines: those of the open group, and
-// those of entries as soon as the attempt has let go of them.
-func (q *Queue) watch(until time.Time, result <-chan error, detached <-chan struct{}, entries []*entry) error {
+// watch waits for the result. Meanwhile it ends runs at their deadlines: those of
+// the open group, and those of entries as soon as the attempt has let go of them.
+func (q *Queue) watch(entries []*entry, result <-chan error, detached <-chan struct{}) error {
 	var held []*entry
 	for {
 		now := time.Now()
-		if result == nil && !now.Before(until) {
-			return nil
-		}
-		q.timer.Reset(q.nextDeadline(now, until, held).Sub(now))
+		// A run that joins from now on cannot be due before timeout has passed.
+		q.timer.Reset(q.nextDeadline(now.Add(q.timeout), held).Sub(now))
 		select {
 		case err := <-result:
 			return err
@@ -231,13 +247,9 @@ func (q *Queue) watch(until time.Time, result <-chan error, detached <-chan stru
 	}
 }
 
-// nextDeadline is the first moment at which watch has something to do. A run
-// that joins from now on cannot be due before timeout has passed.
-func (q *Queue) nextDeadline(now, until time.Time, held []*entry) time.Time {
-	next := now.Add(q.timeout)
-	if !until.IsZero() && until.Before(next) {
-		next = until
-	}
+// nextDeadline is the earliest deadline before the time given, of held and of
+// the open group.
+func (q *Queue) nextDeadline(next time.Time, held []*entry) time.Time {
 	for _, e := range held {
 		if !e.ended && e.deadline.Before(next) {
 			next = e.deadline

@@ -181,17 +181,17 @@ func (n *Node) authOptions(cfg *config.Config) auth.Options {
 
 // addDomains makes one table of handlers for each domain.
 func (n *Node) addDomains(cfg *config.Config, o Options) error {
+	features := all.New(all.Deps{
+		Config: n.cfg.Load, DB: n.db, Auth: n.auth, Router: n.router, Registry: n.registry,
+		Wheel: n.wheel, Log: n.log, Now: n.now, Started: n.started, Version: n.version,
+	})
 	for _, name := range cfg.Domains {
 		domain, err := jid.Parse(name)
 		if err != nil {
 			return fmt.Errorf("domains: %w", err)
 		}
 		t := modules.NewTables()
-		err = all.Attach(all.Deps{
-			Domain: domain, Tables: t, Config: n.cfg.Load, DB: n.db, Auth: n.auth, Router: n.router, Registry: n.registry,
-			Wheel: n.wheel, Log: n.log, Now: n.now, Started: n.started, Version: n.version,
-		})
-		if err != nil {
+		if err := features.Attach(domain, t); err != nil {
 			return err
 		}
 		if o.Tables != nil {
@@ -235,6 +235,7 @@ func bare(err error) error {
 }
 
 func (n *Node) serve() {
+	n.wheel.Add(newTidier(), 1, false)
 	n.serving.Go(func() { n.wheel.Run(n.stop) })
 	for _, l := range n.listeners["listen.c2s"] {
 		n.run(func() error { return n.c2s.Serve(l, false) })

@@ -15,7 +15,7 @@ import (
 // Observe serves metrics, health and profiles of the node.
 func (n *Node) Observe() http.Handler {
 	reg := admin.NewRegistry()
-	reg.MustRegister(metrics{n})
+	reg.MustRegister(collector{n})
 	return admin.Observe(reg, []admin.Check{
 		{Name: "database", Run: n.db.Ping},
 		{Name: "listeners", Run: func(context.Context) error { return n.failed() }},
@@ -48,8 +48,8 @@ func (n *Node) Empty() bool {
 	return true
 }
 
-// metrics reads the counters of the node when it is asked.
-type metrics struct{ n *Node }
+// collector reads the counters of the node when it is asked.
+type collector struct{ n *Node }
 
 var (
 	descSessions  = prometheus.NewDesc("xmppd_sessions", "Bound sessions on this node.", nil, nil)
@@ -65,10 +65,10 @@ var (
 )
 
 // Describe implements prometheus.Collector.
-func (m metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+func (m collector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
 
 // Collect implements prometheus.Collector.
-func (m metrics) Collect(ch chan<- prometheus.Metric) {
+func (m collector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v)
 	}

@@ -44,10 +44,8 @@ type DB interface {
 	SetBan(ctx context.Context, account jid.JID, ban *storage.Ban) error
 }
 
-// Deps are the parts of a node, for one domain.
+// Deps are the parts of a node.
 type Deps struct {
-	Domain   jid.JID
-	Tables   *modules.Tables
 	Config   func() *config.Config
 	DB       DB
 	Auth     *auth.Backend
@@ -60,29 +58,77 @@ type Deps struct {
 	Version  string
 }
 
-// List makes the modules of a domain, in the order in which their handlers are
-// to be read.
-func List(d Deps) []modules.Module {
-	cfg := d.Config()
-	limits := func() config.Limits { return d.Config().Limits }
-	contacts := roster.New(d.DB, limits)
+// Modules makes the modules of each domain of a node.
+type Modules struct {
+	Deps
+	// One roster serves all domains: it answers for contacts in the others too.
+	roster *roster.Module
+	joined map[modules.Module]bool // told of invalidated values
+}
+
+// New prepares the modules of a node.
+func New(d Deps) *Modules {
+	m := &Modules{Deps: d, joined: make(map[modules.Module]bool)}
+	m.roster = roster.New(d.DB, m.limits)
+	return m
+}
+
+// list is the one list that fixes the order of the modules of a domain, in
+// which their handlers are to be read.
+func (m *Modules) list(t *modules.Tables) []modules.Module {
+	cfg := m.Config()
 	addresses := contact.New()
-	discovery := disco.New(contacts, addresses.Form)
+	discovery := disco.New(m.roster, addresses.Form)
 	return []modules.Module{
-		contacts,
-		presence.New(contacts, limits),
+		m.roster,
+		presence.New(m.roster, m.limits),
+		offline.New(m.DB, m.offlineLimits),
 		discovery,
 		caps.New(discovery.Domain),
 		addresses,
-		ping.New(d.Wheel),
-		version.New(d.Version),
+		register.New(m.accounts(t), m.registration),
+		ping.New(m.Wheel),
+		last.New(m.roster, m.Started),
+		version.New(m.Version),
 		entitytime.New(),
-		last.New(contacts, d.Started),
-		offline.New(d.DB, d.offlineLimits),
-		register.New(d.accounts(), d.registration),
 		hostmeta.New(cfg.WebSocket.PublicURL, cfg.HTTP.PublicURL),
 	}
 }
+
+// Attach initialises the enabled modules of a domain into its tables.
+func (m *Modules) Attach(domain jid.JID, t *modules.Tables) error {
+	cfg := m.Config()
+	for _, mod := range m.list(t) {
+		info := mod.Info()
+		if !cfg.ModuleEnabled(info.Name) {
+			continue
+		}
+		t.Infos = append(t.Infos, info)
+		var kv storage.KV
+		if m.DB != nil {
+			kv = m.DB.KV(info.Name)
+		}
+		h := modules.NewHost(domain, t, m.Router, info,
+			func(into any) error { return cfg.DecodeModule(info.Name, into) }, kv, m.Log, m.Now)
+		if err := mod.Init(h); err != nil {
+			return err
+		}
+		m.join(info.Name, mod)
+	}
+	return nil
+}
+
+// join has a module that caches values told, once, what other nodes drop
+// (modules.Services.Invalidate with the module's name).
+func (m *Modules) join(name string, mod modules.Module) {
+	c, ok := mod.(interface{ Invalidated(jid.JID) })
+	if ok && m.Router != nil && !m.joined[mod] {
+		m.joined[mod] = true
+		m.Router.OnInvalidate(name, c.Invalidated)
+	}
+}
+
+func (m *Modules) limits() config.Limits { return m.Config().Limits }
 
 func (d Deps) offlineLimits() offline.Limits {
 	l := d.Config().Limits
@@ -94,7 +140,7 @@ func (d Deps) registration() register.Options {
 	return register.Options{Enabled: r.Enabled, PerAddressPerHour: r.PerAddressPerHour}
 }
 
-func (d Deps) accounts() register.Accounts {
+func (d Deps) accounts(t *modules.Tables) register.Accounts {
 	return register.Accounts{
 		Register: func(ctx context.Context, user jid.JID, password string) error {
 			return d.Auth.Register(ctx, user, password)
@@ -102,7 +148,7 @@ func (d Deps) accounts() register.Accounts {
 		SetPassword: func(ctx context.Context, user jid.JID, password string) error {
 			return d.Auth.SetPassword(ctx, user, password)
 		},
-		Remove: func(ctx context.Context, user jid.JID) error { return Remove(ctx, d.Tables, d.DB, user) },
+		Remove: func(ctx context.Context, user jid.JID) error { return Remove(ctx, t, d.DB, user) },
 	}
 }
 
@@ -113,31 +159,6 @@ func Remove(ctx context.Context, t *modules.Tables, db DB, account jid.JID) erro
 		return err
 	}
 	return db.RemoveAccount(ctx, account)
-}
-
-// Attach initialises the enabled modules of a domain.
-func Attach(d Deps) error {
-	cfg := d.Config()
-	for _, m := range List(d) {
-		info := m.Info()
-		if !cfg.ModuleEnabled(info.Name) {
-			continue
-		}
-		d.Tables.Infos = append(d.Tables.Infos, info)
-		var kv storage.KV
-		if d.DB != nil {
-			kv = d.DB.KV(info.Name)
-		}
-		h := modules.NewHost(d.Domain, d.Tables, d.Router, info,
-			func(into any) error { return cfg.DecodeModule(info.Name, into) }, kv, d.Log, d.Now)
-		if err := m.Init(h); err != nil {
-			return err
-		}
-		if c, ok := m.(interface{ Invalidated(jid.JID) }); ok && d.Router != nil {
-			d.Router.OnInvalidate(info.Name, c.Invalidated) // modules call h.Invalidate with their own name
-		}
-	}
-	return nil
 }
 
 // IdleSeconds is after how much silence a client is asked whether it lives; 0: never.

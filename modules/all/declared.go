@@ -10,33 +10,23 @@ import (
 	"github.com/xmppd/xmppd/modules"
 )
 
-// declaration are parts that suffice to read what the modules declare.
-func declaration() Deps {
+// declaration has modules that can only be read: commands, features, options.
+func declaration() *Modules {
 	cfg := config.Defaults()
-	return Deps{
-		Domain: jid.MustParse("localhost"), Tables: modules.NewTables(), Config: func() *config.Config { return cfg },
-		Log: slog.New(slog.DiscardHandler), Now: time.Now,
-	}
+	return New(Deps{Config: func() *config.Config { return cfg }, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 }
 
-// Declared are the tables of a domain in which nothing can be run; they are for
-// reading: commands, features, options.
+// Declared are the tables of a domain in which nothing can be run.
 func Declared() *modules.Tables {
-	d := declaration()
-	if err := Attach(d); err != nil {
+	t := modules.NewTables()
+	if err := declaration().Attach(jid.MustParse("localhost"), t); err != nil {
 		panic(err) // the defaults are wrong
 	}
-	return d.Tables
+	return t
 }
 
-// Infos describes all modules, also those that are off by default.
-func Infos() []modules.Info {
-	var out []modules.Info
-	for _, m := range List(declaration()) {
-		out = append(out, m.Info())
-	}
-	return out
-}
+// Infos describes all modules in their order.
+func Infos() []modules.Info { return Declared().Infos }
 
 // Options documents modules.<name>.* of all modules.
 func Options() []config.Option {

@@ -24,7 +24,9 @@ type Module struct {
 }
 
 // New makes the module out of websocket.public_url and http.public_url.
-func New(webSocketURL, httpURL string) *Module { return &Module{webSocket: endpoint(webSocketURL, httpURL)} }
+func New(webSocketURL, httpURL string) *Module {
+	return &Module{webSocket: endpoint(webSocketURL, httpURL)}
+}
 
 // endpoint is the address of the WebSocket that is announced.
 func endpoint(webSocketURL, httpURL string) string {

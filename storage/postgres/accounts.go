@@ -47,35 +47,34 @@ func putCredentials(ctx context.Context, t pgx.Tx, owner int64, credentials []st
 // Account returns an account with its credentials, or storage.ErrNotFound.
 func (db *DB) Account(ctx context.Context, account jid.JID) (storage.Account, error) {
 	a := storage.Account{JID: account.Bare()}
-	found := false
 	const query = `SELECT a.created, a.ban_since, coalesce(a.ban_reason, ''), c.hash, c.iterations, c.salt, c.stored_key, c.server_key
 		FROM account a LEFT JOIN credential c ON c.owner = a.owner
 		WHERE a.domain = $1 AND a.local = $2 ORDER BY c.hash`
-	err := db.each(ctx, query, []any{account.Domain(), account.Local()}, func(rows pgx.Rows) error {
+	credentials, err := list(ctx, db, query, []any{account.Domain(), account.Local()}, func(row pgx.Row) (c storage.Credential, err error) {
 		var since *time.Time
 		var reason string
 		var hash *string
 		var iterations *int
-		var c storage.Credential
-		if err := rows.Scan(&a.Created, &since, &reason, &hash, &iterations, &c.Salt, &c.StoredKey, &c.ServerKey); err != nil {
-			return err
+		if err := row.Scan(&a.Created, &since, &reason, &hash, &iterations, &c.Salt, &c.StoredKey, &c.ServerKey); err != nil {
+			return c, err
 		}
-		found = true
 		a.Created = a.Created.UTC()
 		if since != nil {
 			a.Ban = &storage.Ban{Reason: reason, Since: since.UTC()}
 		}
 		if hash != nil {
 			c.Hash, c.Iterations = *hash, *iterations
-			a.Credentials = append(a.Credentials, c)
 		}
-		return nil
+		return c, nil
 	})
-	if err == nil && !found {
+	if err == nil && len(credentials) == 0 {
 		err = storage.ErrNotFound
 	}
 	if err != nil {
 		return storage.Account{}, wrap(err, "read account", a.JID)
+	}
+	if credentials[0].Hash != "" { // the row of an account without any has none
+		a.Credentials = credentials
 	}
 	return a, nil
 }
@@ -129,16 +128,13 @@ func (db *DB) RemoveAccount(ctx context.Context, account jid.JID) error {
 // Accounts lists accounts of a domain in the order of their localparts, from
 // the one behind after (zero: from the first), at most limit of them.
 func (db *DB) Accounts(ctx context.Context, domain string, after jid.JID, limit int) ([]jid.JID, error) {
-	var accounts []jid.JID
-	err := db.each(ctx, "SELECT local FROM account WHERE domain = $1 AND local > $2 ORDER BY local LIMIT $3",
-		[]any{domain, after.Local(), limit}, func(rows pgx.Rows) error {
+	accounts, err := list(ctx, db, "SELECT local FROM account WHERE domain = $1 AND local > $2 ORDER BY local LIMIT $3",
+		[]any{domain, after.Local(), limit}, func(row pgx.Row) (jid.JID, error) {
 			var local string
-			if err := rows.Scan(&local); err != nil {
-				return err
+			if err := row.Scan(&local); err != nil {
+				return jid.JID{}, err
 			}
-			j, err := jid.New(local, domain, "")
-			accounts = append(accounts, j)
-			return err
+			return jid.New(local, domain, "")
 		})
 	if err != nil {
 		return nil, fmt.Errorf("list accounts of %s: %w", domain, err)

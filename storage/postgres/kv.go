@@ -41,12 +41,10 @@ func (s kv) Delete(ctx context.Context, account jid.JID, key string) error {
 }
 
 func (s kv) Keys(ctx context.Context, account jid.JID) (keys []string, err error) {
-	err = s.db.each(ctx, "SELECT key FROM kv WHERE owner = (SELECT id FROM owner WHERE jid = $1) AND namespace = $2 ORDER BY key",
-		[]any{account.Bare().String(), s.namespace}, func(rows pgx.Rows) error {
-			var key string
-			err := rows.Scan(&key)
-			keys = append(keys, key)
-			return err
+	keys, err = list(ctx, s.db, "SELECT key FROM kv WHERE owner = (SELECT id FROM owner WHERE jid = $1) AND namespace = $2 ORDER BY key",
+		[]any{account.Bare().String(), s.namespace}, func(row pgx.Row) (key string, err error) {
+			err = row.Scan(&key)
+			return key, err
 		})
 	return keys, s.wrap(err, "list", account)
 }

@@ -16,20 +16,18 @@ import (
 // order, at most limit of them.
 func (db *DB) PendingMessages(ctx context.Context, owner jid.JID, after int64, limit int) ([]storage.Message, error) {
 	owner = owner.Bare()
-	var messages []storage.Message
 	const query = `SELECT seq, peer, arrived, xml FROM message
 		WHERE owner = (SELECT id FROM owner WHERE jid = $1) AND seq > $2 ORDER BY seq LIMIT $3`
-	err := db.each(ctx, query, []any{owner.String(), after, limit}, func(rows pgx.Rows) error {
+	messages, err := list(ctx, db, query, []any{owner.String(), after, limit}, func(row pgx.Row) (storage.Message, error) {
 		m := storage.Message{Owner: owner}
 		var peer string
-		if err := rows.Scan(&m.Seq, &peer, &m.Arrived, &m.XML); err != nil {
-			return err
+		err := row.Scan(&m.Seq, &peer, &m.Arrived, &m.XML)
+		if err != nil {
+			return m, err
 		}
 		m.Arrived = m.Arrived.UTC()
-		var err error
 		m.Peer, err = jid.Parse(peer)
-		messages = append(messages, m)
-		return err
+		return m, err
 	})
 	if err != nil {
 		return nil, wrap(err, "read messages of", owner)
@@ -72,11 +70,10 @@ func (db *DB) DeleteMessagesBefore(ctx context.Context, before time.Time, limit 
 		if err != nil {
 			return err
 		}
-		if err := eachRow(rows, func(rows pgx.Rows) error {
-			var owner, seq int64
-			err := rows.Scan(&owner, &seq)
+		var owner, seq int64
+		if _, err := pgx.ForEachRow(rows, []any{&owner, &seq}, func() error {
 			owners, seqs = append(owners, owner), append(seqs, seq)
-			return err
+			return nil
 		}); err != nil {
 			return err
 		}

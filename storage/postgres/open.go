@@ -5,13 +5,16 @@ package postgres
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -49,13 +52,14 @@ type Options struct {
 }
 
 // DB is the store. Its methods may be called concurrently. Errors wrap
-// storage.ErrUnavailable if a later attempt may succeed.
+// storage.ErrUnavailable if a later attempt may succeed; a change whose commit
+// was cut off has that error too and may have been made, except for the rows of
+// a write group, where the store finds out.
 type DB struct {
 	opts   Options
 	pool   *pgxpool.Pool
 	writer *pgxpool.Pool // one connection, so that groups do not queue behind readers
 	group  *storage.Queue
-	log    *slog.Logger
 }
 
 // Open connects, brings the schema up to date and starts the writer of the
@@ -63,7 +67,7 @@ type DB struct {
 func Open(ctx context.Context, o Options) (*DB, error) {
 	db, err := open(ctx, o)
 	if err != nil {
-		return nil, fmt.Errorf("open PostgreSQL database: %w", oneLine{mapError(err)})
+		return nil, fmt.Errorf("open PostgreSQL database: %w", describe(mapError(err)))
 	}
 	return db, nil
 }
@@ -85,7 +89,7 @@ func open(ctx context.Context, o Options) (_ *DB, err error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{opts: o, log: o.Log}
+	db := &DB{opts: o}
 	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 		return nil, err
 	}
@@ -167,13 +171,13 @@ func (db *DB) migrate(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrateLock)); err != nil {
 		return fmt.Errorf("lock schema: %w", err)
 	}
-	defer conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(migrateLock)) //nolint:errcheck // a lost connection has unlocked as well
+	defer conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(migrateLock)) // a lost connection has unlocked as well
 
 	// Changing a large table may take longer than a statement is allowed to.
 	cfg := db.pool.Config().ConnConfig
 	cfg.RuntimeParams["statement_timeout"] = "0"
 	std := stdlib.OpenDB(*cfg)
-	defer std.Close() //nolint:errcheck // nothing is lost with it
+	defer std.Close() // nothing is lost with it
 	provider, err := goose.NewProvider(goose.DialectPostgres, std, files,
 		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
@@ -188,6 +192,9 @@ func (db *DB) migrate(ctx context.Context) error {
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate schema: %w", err)
+	}
+	if current < known {
+		db.opts.Log.Info("database schema migrated", "from", current, "to", known)
 	}
 	return nil
 }
@@ -204,17 +211,35 @@ func (db *DB) Close() error {
 func (db *DB) Ping(ctx context.Context) error {
 	var n int64
 	if err := db.row(ctx, "SELECT max(version_id) FROM goose_db_version").Scan(&n); err != nil {
-		return fmt.Errorf("ping database: %w", oneLine{err})
+		return fmt.Errorf("ping database: %w", describe(err))
 	}
 	return nil
 }
 
-// oneLine shows an error of pgx, which lists the addresses that it tried in
-// lines of their own, as one line.
-type oneLine struct{ error }
-
-func (e oneLine) Error() string {
-	return strings.Join(strings.Fields(e.error.Error()), " ")
+// describe shows an error as one line. Where pgx lists every address that it has
+// tried, it keeps the last reason.
+func describe(err error) error {
+	d := described{err, strings.Join(strings.Fields(err.Error()), " ")}
+	var connect *pgconn.ConnectError
+	var refused *pgconn.PgError
+	var network *net.OpError
+	if !errors.As(err, &connect) {
+		return d
+	}
+	to := fmt.Sprintf("connect to %s, port %d, database %q, as user %q", connect.Config.Host, connect.Config.Port, connect.Config.Database, connect.Config.User)
+	switch {
+	case errors.As(err, &refused):
+		d.text = fmt.Sprintf("%s: %s (SQLSTATE %s)", to, refused.Message, refused.Code)
+	case errors.As(err, &network):
+		d.text = fmt.Sprintf("%s: %v", to, network.Err)
+	}
+	return d
 }
 
-func (e oneLine) Unwrap() error { return e.error }
+type described struct {
+	error
+	text string
+}
+
+func (d described) Error() string { return d.text }
+func (d described) Unwrap() error { return d.error }

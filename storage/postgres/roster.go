@@ -28,6 +28,15 @@ func scanItem(row pgx.Row) (storage.RosterItem, error) {
 	return i, err
 }
 
+func scanRemoval(row pgx.Row) (r storage.RosterRemoval, err error) {
+	var contact string
+	if err := row.Scan(&contact, &r.Version); err != nil {
+		return r, err
+	}
+	r.Contact, err = jid.Parse(contact)
+	return r, err
+}
+
 // Roster returns all items of an account, also those that are not Listed, in
 // the order of their addresses, and the roster's version.
 func (db *DB) Roster(ctx context.Context, owner jid.JID) (items []storage.RosterItem, version uint64, err error) {
@@ -35,12 +44,9 @@ func (db *DB) Roster(ctx context.Context, owner jid.JID) (items []storage.Roster
 		b.Queue("SELECT roster_version FROM account WHERE domain = $1 AND local = $2", owner.Domain(), owner.Local()).QueryRow(func(row pgx.Row) error {
 			return row.Scan(&version)
 		})
-		b.Queue("SELECT "+rosterColumns+" FROM roster WHERE owner = (SELECT id FROM owner WHERE jid = $1) ORDER BY contact", owner.Bare().String()).Query(func(rows pgx.Rows) error {
-			return eachRow(rows, func(rows pgx.Rows) error {
-				i, err := scanItem(rows)
-				items = append(items, i)
-				return err
-			})
+		b.Queue("SELECT "+rosterColumns+" FROM roster WHERE owner = (SELECT id FROM owner WHERE jid = $1) ORDER BY contact", owner.Bare().String()).Query(func(rows pgx.Rows) (err error) {
+			items, err = collect(rows, scanItem)
+			return err
 		})
 	})
 	if err != nil {
@@ -63,31 +69,19 @@ func (db *DB) RosterItem(ctx context.Context, owner, contact jid.JID) (storage.R
 // §2.6). It is not known if the version is older than the removals that are
 // kept, or not of this account; then only the version returned has a meaning.
 func (db *DB) RosterSince(ctx context.Context, owner jid.JID, since uint64) (changed []storage.RosterItem, removed []storage.RosterRemoval, version uint64, known bool, err error) {
-	const known0 = "owner = (SELECT owner FROM account WHERE domain = $1 AND local = $2 AND $3 BETWEEN roster_floor AND roster_version) AND version > $3"
+	const after = "owner = (SELECT owner FROM account WHERE domain = $1 AND local = $2 AND $3 BETWEEN roster_floor AND roster_version) AND version > $3"
 	args := []any{owner.Domain(), owner.Local(), since}
 	err = db.view(ctx, func(b *pgx.Batch) {
 		b.Queue("SELECT roster_version, $3 BETWEEN roster_floor AND roster_version FROM account WHERE domain = $1 AND local = $2", args...).QueryRow(func(row pgx.Row) error {
 			return row.Scan(&version, &known)
 		})
-		b.Queue("SELECT "+rosterColumns+" FROM roster WHERE "+known0+" AND listed ORDER BY version, contact", args...).Query(func(rows pgx.Rows) error {
-			return eachRow(rows, func(rows pgx.Rows) error {
-				i, err := scanItem(rows)
-				changed = append(changed, i)
-				return err
-			})
+		b.Queue("SELECT "+rosterColumns+" FROM roster WHERE "+after+" AND listed ORDER BY version, contact", args...).Query(func(rows pgx.Rows) (err error) {
+			changed, err = collect(rows, scanItem)
+			return err
 		})
-		b.Queue("SELECT contact, version FROM roster_removal WHERE "+known0+" ORDER BY version", args...).Query(func(rows pgx.Rows) error {
-			return eachRow(rows, func(rows pgx.Rows) error {
-				var r storage.RosterRemoval
-				var contact string
-				if err := rows.Scan(&contact, &r.Version); err != nil {
-					return err
-				}
-				var err error
-				r.Contact, err = jid.Parse(contact)
-				removed = append(removed, r)
-				return err
-			})
+		b.Queue("SELECT contact, version FROM roster_removal WHERE "+after+" ORDER BY version", args...).Query(func(rows pgx.Rows) (err error) {
+			removed, err = collect(rows, scanRemoval)
+			return err
 		})
 	})
 	if err != nil {

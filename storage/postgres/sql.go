@@ -23,67 +23,101 @@ var errUnchanged = errors.New("nothing to write")
 func (db *DB) write(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, db.opts.StatementTimeout)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, db.pool, func(t pgx.Tx) error { return fn(ctx, t) })
-	if errors.Is(err, errUnchanged) {
+	var t pgx.Tx
+	err := db.again(ctx, func(ctx context.Context) (err error) {
+		t, err = db.pool.Begin(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer t.Rollback(ctx) // after a commit it does nothing
+	switch err := fn(ctx, t); {
+	case errors.Is(err, errUnchanged):
 		return nil
+	case err != nil:
+		return mapError(err)
+	}
+	return mapError(t.Commit(ctx))
+}
+
+// again runs fn, which may be run twice without harm, and once more if its
+// connection turns out to be dead: after a restart of the server all in the
+// pool are.
+func (db *DB) again(ctx context.Context, fn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, db.opts.StatementTimeout)
+	defer cancel()
+	err := fn(ctx)
+	if err != nil && lost(err) && ctx.Err() == nil {
+		db.pool.Reset()
+		err = fn(ctx)
 	}
 	return mapError(err)
 }
 
-// view runs the queries of a batch on one state of the database, in one round trip.
+// view runs the queries of a batch on one state of the database, in one round
+// trip. fill may be called twice.
 func (db *DB) view(ctx context.Context, fill func(*pgx.Batch)) error {
-	ctx, cancel := context.WithTimeout(ctx, db.opts.StatementTimeout)
-	defer cancel()
-	b := &pgx.Batch{}
-	b.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-	fill(b)
-	b.Queue("COMMIT")
-	return mapError(db.pool.SendBatch(ctx, b).Close())
+	return db.again(ctx, func(ctx context.Context) error {
+		b := &pgx.Batch{}
+		b.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+		fill(b)
+		b.Queue("COMMIT")
+		return db.pool.SendBatch(ctx, b).Close()
+	})
 }
 
 // row is for a query of one row outside of any transaction.
 func (db *DB) row(ctx context.Context, query string, args ...any) pgx.Row {
-	ctx, cancel := context.WithTimeout(ctx, db.opts.StatementTimeout)
-	return oneRow{db.pool.QueryRow(ctx, query, args...), cancel}
+	return oneRow{db, ctx, query, args}
 }
 
 type oneRow struct {
-	pgx.Row
-	cancel context.CancelFunc
+	db    *DB
+	ctx   context.Context
+	query string
+	args  []any
 }
 
 func (r oneRow) Scan(dest ...any) error {
-	defer r.cancel()
-	return mapError(r.Row.Scan(dest...))
+	return r.db.again(r.ctx, func(ctx context.Context) error {
+		return r.db.pool.QueryRow(ctx, r.query, r.args...).Scan(dest...)
+	})
 }
 
-// each calls scan for each row of a query outside of any transaction.
-func (db *DB) each(ctx context.Context, query string, args []any, scan func(pgx.Rows) error) error {
-	ctx, cancel := context.WithTimeout(ctx, db.opts.StatementTimeout)
-	defer cancel()
-	rows, err := db.pool.Query(ctx, query, args...)
-	if err != nil {
-		return mapError(err)
-	}
-	return eachRow(rows, scan)
+// list returns what scan makes of each row of a query outside of any transaction.
+func list[T any](ctx context.Context, db *DB, query string, args []any, scan func(pgx.Row) (T, error)) (items []T, err error) {
+	err = db.again(ctx, func(ctx context.Context) error {
+		rows, err := db.pool.Query(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		items, err = collect(rows, scan)
+		return err
+	})
+	return items, err
 }
 
-func eachRow(rows pgx.Rows, scan func(pgx.Rows) error) error {
+func collect[T any](rows pgx.Rows, scan func(pgx.Row) (T, error)) (items []T, err error) {
 	defer rows.Close()
 	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return mapError(err)
+		item, err := scan(rows)
+		if err != nil {
+			return nil, err
 		}
+		items = append(items, item)
 	}
-	return mapError(rows.Err())
+	return items, rows.Err()
 }
 
-// exec is for one statement outside of any transaction.
-func (db *DB) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, db.opts.StatementTimeout)
-	defer cancel()
-	tag, err := db.pool.Exec(ctx, query, args...)
-	return tag.RowsAffected(), mapError(err)
+// exec is for one statement outside of any transaction that may be run twice.
+func (db *DB) exec(ctx context.Context, query string, args ...any) (changed int64, err error) {
+	err = db.again(ctx, func(ctx context.Context) error {
+		tag, err := db.pool.Exec(ctx, query, args...)
+		changed = tag.RowsAffected()
+		return err
+	})
+	return changed, err
 }
 
 // changed returns storage.ErrNotFound if a statement has changed no row.

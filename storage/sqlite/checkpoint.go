@@ -28,11 +28,17 @@ type checkpointer struct {
 	kick   chan struct{}
 	stop   context.CancelFunc
 	done   chan struct{}
+
+	truncateAt int64 // truncatePages
 }
 
 func startCheckpointer(dsn string, writer *pool, log *slog.Logger) *checkpointer {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &checkpointer{dsn: dsn, writer: writer, log: log, kick: make(chan struct{}, 1), stop: cancel, done: make(chan struct{})}
+	c := &checkpointer{
+		dsn: dsn, writer: writer, log: log,
+		kick: make(chan struct{}, 1), stop: cancel, done: make(chan struct{}),
+		truncateAt: truncatePages,
+	}
 	go c.run(ctx)
 	return c
 }
@@ -58,7 +64,7 @@ func (c *checkpointer) run(ctx context.Context) {
 	var p *pool
 	defer func() {
 		if p != nil {
-			p.close() //nolint:errcheck // nothing is lost with it
+			p.close() // nothing is lost with it
 		}
 	}()
 	for {
@@ -86,7 +92,7 @@ func (c *checkpointer) checkpoint(ctx context.Context, p *pool) error {
 	if err := p.QueryRowContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)").Scan(&busy, &pages, &copied); err != nil {
 		return fmt.Errorf("copy log: %w", err)
 	}
-	if pages < truncatePages {
+	if pages < c.truncateAt {
 		return nil
 	}
 	// Writing never paused long enough for the log to start again. Holding the
@@ -95,7 +101,7 @@ func (c *checkpointer) checkpoint(ctx context.Context, p *pool) error {
 	if err != nil {
 		return fmt.Errorf("pause writer: %w", err)
 	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	defer conn.Close() // it goes back to the pool
 	if err := p.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &copied); err != nil {
 		return fmt.Errorf("empty log: %w", err)
 	}

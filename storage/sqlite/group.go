@@ -26,7 +26,7 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 	if err != nil {
 		return fmt.Errorf("begin write group: %w", mapError(err))
 	}
-	defer t.Rollback() //nolint:errcheck // after a commit it does nothing
+	defer t.Rollback() // after a commit it does nothing
 	pages, err := addRuns(ctx, t, runs)
 	if err != nil {
 		return fmt.Errorf("write group: %w", mapError(err))
@@ -47,62 +47,73 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 }
 
 func addRuns(ctx context.Context, t *tx, runs []*storage.Run) (pages int64, err error) {
-	insert := t.stmt(addMessage)
-	if insert == nil {
-		if insert, err = t.Prepare(addMessage); err != nil {
+	g := group{logs: make(map[jid.JID]*storage.Log)}
+	for _, s := range []struct {
+		stmt  **sql.Stmt
+		query string
+	}{{&g.read, readLog}, {&g.add, addMessage}, {&g.advance, advanceLog}} {
+		if *s.stmt, err = t.stmt(s.query); err != nil {
 			return 0, err
 		}
 	}
-	logs := make(map[jid.JID]*storage.Log)
-	var size int64
 	for _, r := range runs {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
 		for i, w := range r.Writes {
-			m := w.(*storage.Message)
-			l, err := ownerLog(t, logs, m.Owner)
-			if err != nil {
+			if r.Errs[i], err = g.write(w.(*storage.Message)); err != nil {
 				return 0, err
 			}
-			if l == nil {
-				m.Seq, r.Errs[i] = 0, storage.ErrNotFound
-				continue
-			}
-			if r.Errs[i] = l.Add(m); r.Errs[i] != nil {
-				continue
-			}
-			// Without a deadline: the driver starts a goroutine for each statement that has one.
-			if _, err := insert.ExecContext(context.Background(), l.Owner, m.Seq, m.Peer.String(), m.Arrived.UnixMicro(), m.XML); err != nil {
-				return 0, err
-			}
-			size += int64(len(m.XML)) + rowOverhead
 		}
 	}
-	for _, l := range logs {
+	for _, l := range g.logs {
 		if l == nil || !l.Changed {
 			continue
 		}
-		if _, err := t.exec(advanceLog, l.Next, l.Stored, l.Bytes, l.Owner); err != nil {
+		if _, err := g.advance.ExecContext(context.Background(), l.Next, l.Stored, l.Bytes, l.Owner); err != nil {
 			return 0, err
 		}
 	}
-	return int64(2+2*len(logs)) + size/pageBytes, nil
+	return int64(2+2*len(g.logs)) + g.size/pageBytes, nil
 }
 
-// ownerLog reads the state of an owner's log once in a group; nil: no such owner.
-func ownerLog(t *tx, logs map[jid.JID]*storage.Log, owner jid.JID) (*storage.Log, error) {
-	owner = owner.Bare()
-	if l, ok := logs[owner]; ok {
+// group is a write group in its transaction.
+type group struct {
+	read, add, advance *sql.Stmt
+	logs               map[jid.JID]*storage.Log // nil: there is no such owner
+	size               int64                    // of the rows added
+}
+
+// write adds a message, or says why this one is refused.
+func (g *group) write(m *storage.Message) (refused, err error) {
+	l, err := g.log(m.Owner.Bare())
+	if err != nil {
+		return nil, err
+	}
+	if l == nil {
+		m.Seq = 0
+		return storage.ErrNotFound, nil
+	}
+	if err := l.Add(m); err != nil {
+		return err, nil
+	}
+	g.size += int64(len(m.XML)) + rowOverhead
+	_, err = g.add.ExecContext(context.Background(), l.Owner, m.Seq, m.Peer.String(), m.Arrived.UnixMicro(), m.XML)
+	return nil, err
+}
+
+// log reads the state of an owner's log once in a group.
+func (g *group) log(owner jid.JID) (*storage.Log, error) {
+	if l, ok := g.logs[owner]; ok {
 		return l, nil
 	}
 	l := new(storage.Log)
-	err := t.row(readLog, owner.String()).Scan(&l.Owner, &l.Next, &l.Stored, &l.Bytes)
+	err := g.read.QueryRowContext(context.Background(), owner.String()).Scan(&l.Owner, &l.Next, &l.Stored, &l.Bytes)
 	if err == sql.ErrNoRows {
 		l = nil
 	} else if err != nil {
 		return nil, err
 	}
-	logs[owner] = l
+	g.logs[owner] = l
 	return l, nil
 }

@@ -27,8 +27,13 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// busyTimeout matters only if another process writes to the file as well.
-const busyTimeout = time.Second
+const (
+	// busyTimeout matters only if another process writes to the file as well.
+	busyTimeout = time.Second
+	// checkpointTimeout is how long readers may make writers wait while the log
+	// is emptied.
+	checkpointTimeout = 100 * time.Millisecond
+)
 
 // Options of Open.
 type Options struct {
@@ -56,7 +61,6 @@ type DB struct {
 	readers    *pool
 	checkpoint *checkpointer
 	group      *storage.Queue
-	log        *slog.Logger
 }
 
 // Open opens the database file, brings its schema up to date and starts the
@@ -94,22 +98,22 @@ func open(ctx context.Context, o Options) (*DB, error) {
 		return nil, err
 	}
 
-	db := &DB{opts: o, log: o.Log}
+	db := &DB{opts: o}
 	// The mode is kept in the file, so only the writer sets it.
-	writer := dsn(o.Path, "_txlock=immediate", "journal_mode(WAL)", "synchronous("+synchronous+")", "wal_autocheckpoint(0)")
+	writer := dsn(o.Path, busyTimeout, "_txlock=immediate", "journal_mode(WAL)", "synchronous("+synchronous+")", "wal_autocheckpoint(0)")
 	var err error
 	if db.writer, err = openPool(writer, 1); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, db.writer); err != nil {
+	if err := migrate(ctx, db.writer, o.Log); err != nil {
 		db.writer.close()
 		return nil, mapError(err)
 	}
-	if db.readers, err = openPool(dsn(o.Path, "", "query_only(1)"), o.Readers); err != nil {
+	if db.readers, err = openPool(dsn(o.Path, busyTimeout, "", "query_only(1)"), o.Readers); err != nil {
 		db.writer.close()
 		return nil, err
 	}
-	db.checkpoint = startCheckpointer(dsn(o.Path, "", "synchronous("+synchronous+")"), db.writer, o.Log)
+	db.checkpoint = startCheckpointer(dsn(o.Path, checkpointTimeout, "", "synchronous("+synchronous+")"), db.writer, o.Log)
 	db.group = storage.NewQueue(o.CommitTimeout, db.writeGroup)
 	return db, nil
 }
@@ -144,8 +148,8 @@ func createFile(path string) error {
 	return f.Close()
 }
 
-func dsn(path, option string, pragmas ...string) string {
-	q := url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
+func dsn(path string, busy time.Duration, option string, pragmas ...string) string {
+	q := url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()),
 		"foreign_keys(1)", "temp_store(MEMORY)", "trusted_schema(0)"}}
 	q["_pragma"] = append(q["_pragma"], pragmas...)
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}
@@ -155,7 +159,7 @@ func dsn(path, option string, pragmas ...string) string {
 	return u.String()
 }
 
-func migrate(ctx context.Context, p *pool) error {
+func migrate(ctx context.Context, p *pool, log *slog.Logger) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -174,6 +178,9 @@ func migrate(ctx context.Context, p *pool) error {
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate schema: %w", err)
+	}
+	if current < known {
+		log.Info("database schema migrated", "from", current, "to", known)
 	}
 	return nil
 }

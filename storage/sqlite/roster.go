@@ -39,7 +39,7 @@ func (db *DB) view(ctx context.Context, fn func(*tx) error) error {
 	if err != nil {
 		return mapError(err)
 	}
-	defer t.Rollback() //nolint:errcheck // nothing was written
+	defer t.Rollback() // nothing was written
 	return mapError(fn(&tx{t, db.readers}))
 }
 

@@ -61,7 +61,7 @@ func (p *pool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if other := p.stmts[query]; other != nil {
-		s.Close() //nolint:errcheck // lost a race, nobody has used it
+		s.Close() // lost a race, nobody has used it
 		return other, nil
 	}
 	p.stmts[query] = s
@@ -89,40 +89,44 @@ func (p *pool) prepareWanted(ctx context.Context) error {
 	return nil
 }
 
-// tx is a transaction of the writer. Its statements run to their end: what is
-// bounded in time is waiting for the connection.
+// tx is a transaction. Its statements have no deadline, for each of which the
+// driver would start a goroutine: what is bounded in time is the wait for the
+// connection.
 type tx struct {
 	*sql.Tx
 	p *pool
 }
 
-func (t *tx) stmt(query string) *sql.Stmt {
+func (t *tx) stmt(query string) (*sql.Stmt, error) {
 	if s := t.p.prepared(query); s != nil {
-		return t.StmtContext(context.Background(), s)
+		return t.StmtContext(context.Background(), s), nil
 	}
 	t.p.want(query)
-	return nil
+	return t.PrepareContext(context.Background(), query)
 }
 
 func (t *tx) exec(query string, args ...any) (sql.Result, error) {
-	if s := t.stmt(query); s != nil {
-		return s.ExecContext(context.Background(), args...)
+	s, err := t.stmt(query)
+	if err != nil {
+		return nil, err
 	}
-	return t.Exec(query, args...)
+	return s.ExecContext(context.Background(), args...)
 }
 
-func (t *tx) row(query string, args ...any) *sql.Row {
-	if s := t.stmt(query); s != nil {
-		return s.QueryRowContext(context.Background(), args...)
+func (t *tx) row(query string, args ...any) scanner {
+	s, err := t.stmt(query)
+	if err != nil {
+		return failed{err}
 	}
-	return t.QueryRow(query, args...)
+	return s.QueryRowContext(context.Background(), args...)
 }
 
 func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
-	if s := t.stmt(query); s != nil {
-		return s.QueryContext(context.Background(), args...)
+	s, err := t.stmt(query)
+	if err != nil {
+		return nil, err
 	}
-	return t.Query(query, args...)
+	return s.QueryContext(context.Background(), args...)
 }
 
 // errUnchanged makes write roll back and return nil.
@@ -136,7 +140,7 @@ func (db *DB) write(ctx context.Context, fn func(*tx) error) error {
 	if err != nil {
 		return mapError(err)
 	}
-	defer t.Rollback() //nolint:errcheck // after a commit it does nothing
+	defer t.Rollback() // after a commit it does nothing
 	switch err := fn(t); {
 	case errors.Is(err, errUnchanged):
 		return nil
@@ -204,7 +208,7 @@ func eachRow(rows *sql.Rows, err error, scan func(*sql.Rows) error) error {
 	if err != nil {
 		return mapError(err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err has it
+	defer rows.Close() // rows.Err has it
 	for rows.Next() {
 		if err := scan(rows); err != nil {
 			return mapError(err)

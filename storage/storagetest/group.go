@@ -184,6 +184,22 @@ func groupRefusedRows(t *testing.T, d Database) {
 	must(t, store(s, message(romeo, "4")))
 }
 
+// groupReaders: nobody who reads waits for a group.
+func groupReaders(t *testing.T, d Database) {
+	g := newGate()
+	s := openWith(t, d, Options{BeforeCommit: g.pass}, romeo)
+	wait := g.hold(t, s, romeo)
+	wantCount(t, s, romeo, 0)
+	_, err := s.Account(t.Context(), romeo)
+	must(t, err)
+	_, _, err = s.Roster(t.Context(), romeo)
+	must(t, err)
+	must(t, s.Ping(t.Context()))
+	close(g.release)
+	wait()
+	wantCount(t, s, romeo, 1)
+}
+
 // groupDeadline: the writer gives up on time, the store goes on afterwards, and
 // what waited behind it is not lost if its own time is not up.
 func groupDeadline(t *testing.T, d Database) {

@@ -80,6 +80,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		"GroupOrder":          groupOrder,
 		"GroupBadRow":         groupBadRow,
 		"GroupRefusedRows":    groupRefusedRows,
+		"GroupReaders":        groupReaders,
 		"GroupDeadline":       groupDeadline,
 		"GroupTriesAgain":     groupTriesAgain,
 		"GroupRemovalRace":    groupRemovalRace,
