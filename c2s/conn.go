@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/c2s/transport"
@@ -71,7 +72,7 @@ func (s *Server) serve(t transport.Conn, kind string, addr netip.Addr, secure, d
 		return
 	}
 	s.stats.Accepted.Add(1)
-	s.Wheel.Add(c, int(cfg.Limits.LoginTimeout/time.Second), false)
+	s.Wheel.Add(&patience{weak.Make(c)}, int(cfg.Limits.LoginTimeout/time.Second), false)
 	if direct {
 		// The hello has to come before a handshake takes a place in the pool.
 		c.then = func() bool { return c.handshake(true) }
@@ -81,9 +82,13 @@ func (s *Server) serve(t transport.Conn, kind string, addr netip.Addr, secure, d
 	c.read()
 }
 
+// patience ends a connection that does not log in. It does not keep one that
+// has ended meanwhile.
+type patience struct{ c weak.Pointer[conn] }
+
 // Tick implements session.Timed: the time for logging in is over.
-func (c *conn) Tick(int64) int {
-	if !c.bound.Load() {
+func (p *patience) Tick(int64) int {
+	if c := p.c.Value(); c != nil && !c.bound.Load() {
 		c.end(&stanza.StreamError{Condition: stanza.StreamConnectionTimeout, Text: "not logged in in time"})
 	}
 	return 0
@@ -169,10 +174,14 @@ func (c *conn) token(b *router.Burst, tok stanza.Token, st *stanza.Stanza) bool 
 	case stanza.Header:
 		a, bad = c.m.header(c.t.Header())
 	case stanza.Element:
-		if c.session != nil && st.Kind != stanza.Other {
+		switch {
+		case c.session != nil && st.Kind == stanza.IQ && st.Type == stanza.Set && st.Root().First().Is(nsSession, "session"):
+			a.do = doNoSession // clients of RFC 3921 ask behind the binding
+		case c.session != nil && st.Kind != stanza.Other:
 			return c.stanza(b, st)
+		default:
+			a, bad = c.m.element(st)
 		}
-		a, bad = c.m.element(st)
 	}
 	if bad != nil {
 		return c.quit(bad)

@@ -119,7 +119,7 @@ type DatabaseOptions struct {
 	CommitTimeout    time.Duration `key:"commit_timeout" default:"5s" min:"100ms" max:"10m" doc:"How long messages wait for their commit before the sender gets an error of type wait."`
 	StatementTimeout time.Duration `key:"statement_timeout" default:"10s" min:"100ms" max:"1h" doc:"Longest run of one statement."`
 	Durability       string        `key:"durability" default:"full" oneof:"full normal" doc:"full survives a power loss, normal only the end of the process."`
-	MaxConnections   int           `key:"max_connections" default:"10" min:"2" max:"1000" unit:"connections" doc:"Pool of connections to the database; with sqlite, of readers."`
+	MaxConnections   int           `key:"max_connections" default:"10" min:"2" max:"1000" unit:"connections" doc:"Pool of connections to the database; with sqlite, of readers, of which there are at most two per core."`
 }
 
 // HTTP is about what the HTTP listeners believe and announce.

@@ -78,7 +78,15 @@ func (s *Server) Serve(l net.Listener, tls bool) error {
 
 // Shutdown closes the listeners and waits for requests under way.
 func (s *Server) Shutdown(ctx context.Context) error {
-	return errors.Join(s.plain.Shutdown(ctx), s.secure.Shutdown(ctx))
+	return errors.Join(shutdown(ctx, s.plain), shutdown(ctx, s.secure))
+}
+
+// shutdown does not mind that somebody has closed the listener before.
+func shutdown(ctx context.Context, s *http.Server) error {
+	if err := s.Shutdown(ctx); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 // Client is who sent a request.

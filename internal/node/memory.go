@@ -1,6 +1,7 @@
 package node
 
 import (
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 )
@@ -26,11 +27,18 @@ type tidier struct {
 func newTidier() *tidier {
 	t := &tidier{
 		sample: []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}},
-		free:   debug.FreeOSMemory,
+		free:   giveBack,
 	}
 	t.last, _ = t.read()
 	t.base = t.last
 	return t
+}
+
+// giveBack collects twice, because what lies in a sync.Pool survives the first
+// time, and returns the free pages to the system.
+func giveBack() {
+	runtime.GC()
+	debug.FreeOSMemory()
 }
 
 // read returns the bytes allocated since the start and those in use.

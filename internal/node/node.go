@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -160,7 +161,7 @@ func openDB(ctx context.Context, cfg *config.Config, log *slog.Logger) (all.DB, 
 	}
 	db, err := sqlite.Open(ctx, sqlite.Options{
 		Path: filepath.Join(cfg.DataDir, "xmppd.db"), Durability: o.Durability, CommitTimeout: o.CommitTimeout,
-		StatementTimeout: o.StatementTimeout, Readers: o.MaxConnections, Log: log,
+		StatementTimeout: o.StatementTimeout, Readers: min(o.MaxConnections, 2*runtime.GOMAXPROCS(0)), Log: log,
 	})
 	if err != nil {
 		return nil, nil, err

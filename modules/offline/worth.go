@@ -12,18 +12,22 @@ const (
 	nsReceipts = "urn:xmpp:receipts"
 )
 
-// passing are namespaces of elements that alone are no reason to keep a
-// message: they are about the moment, or about another element.
-var passing = map[string]bool{
-	"http://jabber.org/protocol/chatstates":   true, // XEP-0085, XEP-0160 §3
-	"http://jabber.org/protocol/pubsub#event": true, // the newest comes with the next presence (XEP-0163 §4.3)
-	"http://jabber.org/protocol/nick":         true,
-	"jabber:x:event":                          true,
-	"urn:xmpp:carbons:2":                      true,
-	"urn:xmpp:chat-markers:0":                 true, // what is left besides markers: markable
-	"urn:xmpp:delay":                          true,
-	"urn:xmpp:hints":                          true,
-	"urn:xmpp:sid:0":                          true,
+// passing reports whether elements of a namespace alone are no reason to keep
+// a message: they are about the moment, or about another element.
+func passing(ns string) bool {
+	switch ns {
+	case "http://jabber.org/protocol/chatstates", // XEP-0085, XEP-0160 §3
+		"http://jabber.org/protocol/pubsub#event", // the newest comes with the next presence (XEP-0163 §4.3)
+		"http://jabber.org/protocol/nick",
+		"jabber:x:event",
+		"urn:xmpp:carbons:2",
+		"urn:xmpp:chat-markers:0", // what is left besides markers: markable
+		"urn:xmpp:delay",
+		"urn:xmpp:hints",
+		"urn:xmpp:sid:0":
+		return true
+	}
+	return false
 }
 
 // worthKeeping decides by XEP-0160 §3 and the hints of XEP-0334. What it does
@@ -56,5 +60,5 @@ func lastingElement(e stanza.Elem) bool {
 		// telephone rang is not (XEP-0353 §3).
 		return string(e.Name()) != "ringing"
 	}
-	return !passing[ns]
+	return !passing(ns)
 }

@@ -3,6 +3,7 @@ package offline
 import (
 	"testing"
 
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
 )
 
@@ -63,5 +64,22 @@ func TestWorthKeeping(t *testing.T) {
 				t.Errorf("%v", got)
 			}
 		})
+	}
+}
+
+// What a message costs that somebody gets: nothing.
+func TestNoAllocations(t *testing.T) {
+	var st stanza.Stanza
+	if err := st.Parse([]byte(`<message><body>hi</body></message>`), stanza.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	m, f := New(nil, nil), &modules.Flight{Stanza: &st}
+	n := testing.AllocsPerRun(100, func() {
+		if m.cutForged(f) != nil || m.keepAbsent(f) != nil {
+			t.Error("a verdict")
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

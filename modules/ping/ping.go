@@ -4,6 +4,7 @@ package ping
 
 import (
 	"time"
+	"weak"
 
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/session"
@@ -50,39 +51,42 @@ func (m *Module) Init(h *modules.Host) error {
 	h.IQ(stanza.Get, modules.Server|modules.Self, ns, "ping", func(*modules.Request) error { return nil })
 	if m.interval > 0 {
 		h.OnSession(modules.Bound, func(f *modules.Flight) {
-			m.wheel.Add(&watch{m, f.Session}, int(m.interval), true)
+			m.wheel.Add(&watch{m, weak.Make(f.Session)}, int(m.interval), true)
 		})
 	}
 	return nil
 }
 
-// watch looks after one session.
+// watch looks after one session. It does not keep it: a closed one must not
+// stay in memory until the wheel comes round.
 type watch struct {
 	m *Module
-	s *session.Session
+	s weak.Pointer[session.Session]
 }
 
 // Tick implements session.Timed.
 func (w *watch) Tick(now int64) int {
-	if w.s.Outbox.Closed() {
+	s := w.s.Value()
+	if s == nil || s.Outbox.Closed() {
 		return 0
 	}
-	if silent := w.silent(now); silent < w.m.interval {
+	if silent := silence(s, now); silent < w.m.interval {
 		return int(w.m.interval - silent)
 	}
 	iq := stanza.Build("iq").Attr("type", "get").Empty("ping", ns)
-	w.m.host.Ask(w.s.Ref, iq, time.Duration(w.m.timeout)*time.Second, w.answered)
+	w.m.host.Ask(s.Ref, iq, time.Duration(w.m.timeout)*time.Second, w.answered)
 	return int(w.m.timeout) + 1 // when the answer has come or never will
 }
 
-func (w *watch) silent(now int64) int64 { return now - w.s.Active().Unix() }
+func silence(s *session.Session, now int64) int64 { return now - s.Active().Unix() }
 
 // answered ends a session that has not given any sign of life. A client that
 // answers nothing but does talk is alive, and so may be one that could not be
 // asked because too many questions are open.
 func (w *watch) answered(st *stanza.Stanza) {
 	const slack = 2 // seconds: both clocks are coarse
-	if st == nil && w.silent(w.m.wheel.Now()) >= w.m.interval+w.m.timeout-slack {
-		w.m.host.Kick(w.s.Ref, stanza.StreamConnectionTimeout, "") // RFC 6120 §4.9.3.4
+	s := w.s.Value()
+	if st == nil && s != nil && silence(s, w.m.wheel.Now()) >= w.m.interval+w.m.timeout-slack {
+		w.m.host.Kick(s.Ref, stanza.StreamConnectionTimeout, "") // RFC 6120 §4.9.3.4
 	}
 }

@@ -30,6 +30,9 @@ var migrations embed.FS
 const (
 	// busyTimeout matters only if another process writes to the file as well.
 	busyTimeout = time.Second
+	// readerCache is the page cache of one reader, in KiB when negative. The
+	// system has the pages too, and what a server reads most is small.
+	readerCache = "cache_size(-256)"
 	// checkpointTimeout is how long readers may make writers wait while the log
 	// is emptied.
 	checkpointTimeout = 100 * time.Millisecond
@@ -109,7 +112,7 @@ func open(ctx context.Context, o Options) (*DB, error) {
 		db.writer.close()
 		return nil, mapError(err)
 	}
-	if db.readers, err = openPool(dsn(o.Path, busyTimeout, "", "query_only(1)"), o.Readers); err != nil {
+	if db.readers, err = openPool(dsn(o.Path, busyTimeout, "", "query_only(1)", readerCache), o.Readers); err != nil {
 		db.writer.close()
 		return nil, err
 	}
