@@ -25,6 +25,9 @@ type Flight struct {
 	// Planned is who will get a message; known from stage Archive of the
 	// Received side on.
 	Planned []session.Entry
+	// Delivered is how many sessions got the message; known from stage Missed and
+	// Copy on, where Planned holds those that vanished before they did.
+	Delivered int
 	// Absent: nobody gets the message now and it may be stored for later.
 	Absent bool
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 
 	"github.com/xmppd/xmppd/cluster"
 	"github.com/xmppd/xmppd/jid"
@@ -32,7 +33,7 @@ type Burst struct {
 	free    []*leg
 	current *leg               // the one whose stanza Next handed out
 	remote  []cluster.Delivery // for other nodes, sent by End
-	origins []origin           // parallel to remote: whose messages they are
+	origins []*origin          // parallel to remote: the message, nil for anything else
 }
 
 // leg is a flight with what belongs to the router.
@@ -47,10 +48,10 @@ type leg struct {
 	plan   []session.Entry // backs Planned
 }
 
-// origin remembers a message that went to another node, for stage Missed.
+// origin remembers a message that went to other nodes, for stage Missed.
 type origin struct {
 	from, owner jid.JID
-	message     bool
+	holders     atomic.Int32 // sessions that have it or may still get it
 }
 
 // Burst begins one; it must be ended. It belongs to one goroutine.
@@ -258,7 +259,7 @@ func (b *Burst) Send(to session.Ref, xml []byte) bool {
 			return false
 		}
 		b.remote = append(b.remote, cluster.Delivery{To: to, XML: append([]byte(nil), xml...)})
-		b.origins = append(b.origins, origin{})
+		b.origins = append(b.origins, nil)
 		return true
 	}
 	s := b.r.Registry.ByRef(to)
@@ -270,7 +271,7 @@ func (b *Burst) Send(to session.Ref, xml []byte) bool {
 }
 
 // sendRemote hands over what is for other nodes. A message that no session
-// took goes through stage Missed, as if its session had vanished here.
+// took, here or there, goes through stage Missed.
 func (b *Burst) sendRemote() {
 	ds, origins := b.remote, b.origins
 	b.remote, b.origins = nil, nil
@@ -278,7 +279,7 @@ func (b *Burst) sendRemote() {
 		ds[i].Tag = i
 	}
 	b.r.node.Deliver(ds, func(d cluster.Delivery) {
-		if o := origins[d.Tag]; o.message {
+		if o := origins[d.Tag]; o != nil && o.holders.Add(-1) == 0 {
 			b.r.missedRemote(o, d.XML)
 		}
 	})

@@ -7,7 +7,6 @@ import (
 	"github.com/xmppd/xmppd/cluster"
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
-	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 )
@@ -202,10 +201,25 @@ func (b *Burst) plan(l *leg) fate {
 // finish delivers a message whose rows are durable and runs what follows.
 func (b *Burst) finish(l *leg) {
 	missed := l.plan[:0]
+	var o *origin
 	for _, e := range l.plan {
-		if !b.deliver(l, e) {
+		switch {
+		case e.Local == nil:
+			if o == nil {
+				o = &origin{from: l.From, owner: l.To.Bare()}
+			}
+			b.remote = append(b.remote, cluster.Delivery{To: e.Ref, XML: l.Stanza.Emit(nil, modules.Received)})
+			b.origins = append(b.origins, o)
+		case !e.Local.Outbox.AppendStanza(l.Stanza, modules.Received):
 			missed = append(missed, e)
+			continue
+		default:
+			b.batch.Touch(e.Local)
 		}
+		l.Delivered++
+	}
+	if o != nil {
+		o.holders.Store(int32(l.Delivered))
 	}
 	l.Planned = missed
 	if len(missed) > 0 {
@@ -213,34 +227,39 @@ func (b *Burst) finish(l *leg) {
 	}
 	if sender := b.r.domains[l.From.Domain()]; sender != nil && l.Session != nil {
 		l.Owner = l.From.Bare()
-		b.pass(l, sender, modules.Sent, modules.Copy)
+		b.copies(l, sender, modules.Sent)
 	}
 	l.Owner = l.To.Bare()
-	b.pass(l, l.tables, modules.Received, modules.Copy)
+	b.copies(l, l.tables, modules.Received)
+	l.committed()
+}
+
+// copies runs stage Copy. The message has been delivered: what fails now is no
+// longer the sender's business.
+func (b *Burst) copies(l *leg, t *modules.Tables, s modules.Side) {
+	if module, err := t.Pass(stanza.Message, s, modules.Copy, &l.Flight); err != nil {
+		b.r.verdict(&l.Flight, module, err)
+	}
+}
+
+// committed calls what AfterCommit took.
+func (l *leg) committed() {
 	for _, fn := range l.after {
 		fn()
 	}
 }
 
-func (b *Burst) deliver(l *leg, e session.Entry) bool {
-	if e.Local == nil {
-		xml := l.Stanza.Emit(nil, modules.Received)
-		b.remote = append(b.remote, cluster.Delivery{To: e.Ref, XML: xml})
-		b.origins = append(b.origins, origin{from: l.From, owner: l.Owner, message: true})
-		return true
-	}
-	if !e.Local.Outbox.AppendStanza(l.Stanza, modules.Received) {
-		return false
-	}
-	b.batch.Touch(e.Local)
-	return true
-}
-
 // missed is for planned sessions that vanished: if the message can be kept it
-// is, and if no session got it and it cannot be kept the sender is told.
+// is; if nobody got it and it cannot be kept the sender is told.
 func (b *Burst) missed(l *leg) {
 	l.Owner, l.rows, l.Stored = l.To.Bare(), l.rows[:0], false
-	if !b.pass(l, l.tables, modules.Received, modules.Missed) || len(l.rows) == 0 {
+	if !b.pass(l, l.tables, modules.Received, modules.Missed) {
+		return
+	}
+	if !l.Stored && l.Delivered == 0 {
+		b.bounce(l, stanza.ServiceUnavailable(""))
+	}
+	if len(l.rows) == 0 {
 		return
 	}
 	run := storage.Run{Writes: l.rows}
@@ -252,8 +271,9 @@ func (b *Burst) missed(l *leg) {
 	l.rows = l.rows[:0]
 }
 
-// missedRemote does the same for a message that another node could not queue.
-func (r *Router) missedRemote(o origin, xml []byte) {
+// missedRemote does the same for a message that other nodes could not queue.
+// Its sender may be gone by now and is not told.
+func (r *Router) missedRemote(o *origin, xml []byte) {
 	b := r.Burst()
 	defer b.End()
 	l := b.take()
@@ -269,6 +289,7 @@ func (r *Router) missedRemote(o origin, xml []byte) {
 	l.Ctx, l.From, l.To, l.Stanza, l.Arrived = context.Background(), o.from, to, &l.st, r.Now()
 	l.tables = r.domains[o.owner.Domain()]
 	b.missed(l)
+	l.committed()
 }
 
 // refuse answers a message whose rows could not be written.

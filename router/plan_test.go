@@ -26,7 +26,9 @@ func (s *sink) Abort(error)                          {}
 
 type accounts map[string]bool
 
-func (a accounts) AccountExists(_ context.Context, j jid.JID) (bool, error) { return a[j.String()], nil }
+func (a accounts) AccountExists(_ context.Context, j jid.JID) (bool, error) {
+	return a[j.String()], nil
+}
 
 // nowhere is a store that must not be asked.
 type nowhere struct{ t testing.TB }
