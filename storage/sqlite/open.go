@@ -64,6 +64,7 @@ type DB struct {
 	readers    *pool
 	checkpoint *checkpointer
 	group      *storage.Queue
+	changes    changes
 }
 
 // Open opens the database file, brings its schema up to date and starts the

@@ -132,28 +132,6 @@ func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
 // errUnchanged makes write roll back and return nil.
 var errUnchanged = errors.New("nothing to write")
 
-// write runs fn in a transaction of the writer and commits it.
-func (db *DB) write(ctx context.Context, fn func(*tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, db.opts.StatementTimeout)
-	defer cancel()
-	t, err := db.begin(ctx)
-	if err != nil {
-		return mapError(err)
-	}
-	defer t.Rollback() // after a commit it does nothing
-	switch err := fn(t); {
-	case errors.Is(err, errUnchanged):
-		return nil
-	case err != nil:
-		return mapError(err)
-	}
-	if err := t.Commit(); err != nil {
-		return mapError(err)
-	}
-	db.checkpoint.wrote(pagesPerWrite)
-	return nil
-}
-
 func (db *DB) begin(ctx context.Context) (*tx, error) {
 	if err := db.writer.prepareWanted(ctx); err != nil {
 		return nil, err

@@ -1,0 +1,83 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/storage"
+)
+
+func TestChangesThatShareATransactionFailAlone(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	db, err := Open(ctx, Options{Path: filepath.Join(t.TempDir(), "test.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	u := jid.MustParse("juliet@example.org")
+	if err := db.CreateAccount(ctx, u, nil); err != nil {
+		t.Fatal(err)
+	}
+	const changes = 300
+	refused := errors.New("refused")
+	errs := make([]error, changes)
+	var all sync.WaitGroup
+	for i := range changes {
+		all.Go(func() {
+			_, errs[i] = db.UpdateRoster(ctx, u, jid.MustParse(fmt.Sprintf("c%d@example.org", i)), 1000, func(item *storage.RosterItem) error {
+				item.Listed = true
+				if i%3 == 0 {
+					return refused
+				}
+				return nil
+			})
+		})
+	}
+	all.Wait()
+	items, _, err := db.Roster(ctx, u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := make(map[string]bool)
+	for _, i := range items {
+		there[i.Contact.String()] = true
+	}
+	for i, err := range errs {
+		name := fmt.Sprintf("c%d@example.org", i)
+		if i%3 == 0 && (!errors.Is(err, refused) || there[name]) || i%3 != 0 && (err != nil || !there[name]) {
+			t.Errorf("%s: error %v, written %v", name, err, there[name])
+		}
+	}
+}
+
+func TestChangeGivesUpWaiting(t *testing.T) {
+	t.Parallel()
+	db, err := Open(context.Background(), Options{Path: filepath.Join(t.TempDir(), "test.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	inside, leave := make(chan struct{}), make(chan struct{})
+	var first sync.WaitGroup
+	first.Go(func() {
+		db.write(context.Background(), func(*tx) error { close(inside); <-leave; return errUnchanged })
+	})
+	<-inside
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	ran := false
+	if err := db.write(ctx, func(*tx) error { ran = true; return nil }); !errors.Is(err, context.Canceled) && !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+	close(leave)
+	first.Wait()
+	if ran {
+		t.Error("it was written all the same")
+	}
+}
