@@ -85,7 +85,7 @@ type Auth struct {
 	AttemptsPerConnection int           `key:"attempts_per_connection" default:"5" min:"1" max:"100" unit:"attempts" live:"true" doc:"Failed logins after which the connection is closed (RFC 6120 §6.4.5)."`
 	FailuresBeforeDelay   int           `key:"failures_before_delay" default:"2" min:"0" max:"1000000" unit:"failures" doc:"Failures of one address at one account that cost no delay."`
 	FailureDelay          time.Duration `key:"failure_delay" default:"1s" min:"0s" max:"1m" doc:"Delay of the next answer after that, doubled by each further failure; a quarter of it where only the address has failed too often."`
-	FailureDelayMax       time.Duration `key:"failure_delay_max" default:"30s" min:"0s" max:"10m" doc:"Longest such delay; a sixth of it where only the address has failed too often."`
+	FailureDelayMax       time.Duration `key:"failure_delay_max" default:"10s" min:"0s" max:"10m" doc:"Longest such delay; a sixth of it where only the address has failed too often."`
 	FailuresPerAddress    int           `key:"failures_per_address" default:"20" min:"0" max:"1000000" unit:"failures" doc:"Failures of one address at all accounts together that cost no delay; many people may share an address."`
 	FailureMemory         time.Duration `key:"failure_memory" default:"15m" min:"1s" max:"24h" doc:"How long after the last failure all are forgotten."`
 	FailureTableEntries   int           `key:"failure_table_entries" default:"16384" min:"16" max:"10000000" unit:"entries" doc:"Pairs, and addresses, whose failures are remembered; the oldest make room."`
