@@ -127,6 +127,9 @@ func (r *Router) serveIQ(l *leg, target modules.Target, addr netip.Addr, as stri
 	req = &modules.Request{Flight: &l.Flight, Payload: payload, Addr: addr}
 	module, fn := l.tables.IQHandler(l.Stanza.Type, target, payload.NS(), payload.Name())
 	if fn == nil {
+		if target == modules.Stranger {
+			return req, stanza.NotAuthorized("") // RFC 6120 §8.3.3.12: log in first
+		}
 		return req, stanza.ServiceUnavailable("")
 	}
 	req.Reply = stanza.Build("iq").Attr("type", "result").Attr("id", string(l.Stanza.ID()))
@@ -167,9 +170,6 @@ func (r *Router) Stranger(ctx context.Context, domain jid.JID, addr netip.Addr, 
 		req, e = r.serveIQ(l, modules.Stranger, addr, domain.String())
 	}
 	if e != nil {
-		if e.Condition == "service-unavailable" {
-			e = stanza.NotAuthorized("") // RFC 6120 §8.3.3.13: log in first
-		}
 		send(st.BuildError(domain.String(), "", e).Bytes())
 	} else {
 		send(req.Reply.Bytes())

@@ -12,6 +12,8 @@ const (
 	TypeWait     ErrType = "wait"     // retry after waiting
 )
 
+const nsRegister = "jabber:iq:register"
+
 const nsStanzaErrors = "urn:ietf:params:xml:ns:xmpp-stanzas"
 
 // maxEcho is the longest payload that an error answer repeats (RFC 6120 §8.3.1
@@ -71,13 +73,13 @@ func (e *Error) AppendTo(dst []byte) []byte {
 }
 
 // BuildError answers s with e: same kind and id, type='error', the payload of s
-// when it has at most 4 KiB, then <error/>. An empty from or to is left out.
+// when it has at most 4 KiB and holds no password, then <error/>. An empty from or to is left out.
 // The caller makes sure that s is not itself an error (RFC 6120 §8.3.1).
 func (s *Stanza) BuildError(from, to string, e *Error) *Builder {
 	root := s.Root()
 	inner := root.Inner()
-	if len(inner) > maxEcho {
-		inner = nil
+	if len(inner) > maxEcho || string(root.First().NS()) == nsRegister {
+		inner = nil // XEP-0077 §3.1.1: a password is not repeated
 	}
 	b := NewBuilder(make([]byte, 0, 256+len(inner)))
 	b.Open(string(root.Name()), "")

@@ -119,9 +119,17 @@ func (m *Module) closed(f *modules.Flight) {
 	}
 }
 
-// Waiting has the messages of an account delivered if a session on this node
-// can take them. The router calls it when another node says so (see Kind).
-func (m *Module) Waiting(owner jid.JID) {
+// Invalidated is called when another node has stored messages for an account, or
+// could not deliver them.
+func (m *Module) Invalidated(owner jid.JID) {
+	if owner.Domain() == m.host.Domain.Domain() { // all domains of a node are told
+		m.deliver(owner)
+	}
+}
+
+// deliver has the messages of an account delivered if a session on this node
+// can take them.
+func (m *Module) deliver(owner jid.JID) {
 	m.mu.Lock()
 	r := m.holders[owner]
 	m.mu.Unlock()

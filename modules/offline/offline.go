@@ -9,7 +9,6 @@ package offline
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -39,9 +38,9 @@ type Limits struct {
 	Bytes    int64
 }
 
-// Kind names the invalidation by which a node learns that messages wait for an
-// account which has a session there; see Module.Waiting.
-const Kind = "offline"
+// name is also the kind of the invalidation that tells other nodes of messages
+// for an account that has a session there; see Module.Invalidated.
+const name = "offline"
 
 // Module is the feature; see New.
 type Module struct {
@@ -66,7 +65,7 @@ func New(store Store, limits func() Limits) *Module {
 // Info implements modules.Module.
 func (m *Module) Info() modules.Info {
 	return modules.Info{
-		Name: "offline",
+		Name: name,
 		Doc:  "Keeps messages for accounts that are away.",
 		XEPs: []modules.XEP{
 			{Number: 160, Version: "1.0.1"}, {Number: 203, Version: "2.0"}, {Number: 334, Version: "1.0.0"},
@@ -113,12 +112,8 @@ func (m *Module) keepAbsent(f *modules.Flight) error {
 // keepMissed keeps a message that was to be delivered, if all who were to get
 // it have vanished.
 func (m *Module) keepMissed(f *modules.Flight) error {
-	exact := slices.ContainsFunc(f.Planned, func(e session.Entry) bool { return e.JID == f.To })
-	for _, e := range m.host.Sessions(nil, f.Owner) {
-		missed := slices.ContainsFunc(f.Planned, func(p session.Entry) bool { return p.Ref == e.Ref })
-		if !exact && !missed && e.TakesBareMessages() {
-			return nil // that one got it
-		}
+	if f.Delivered > 0 {
+		return nil
 	}
 	return m.keep(f)
 }
@@ -151,10 +146,10 @@ func (m *Module) keep(f *modules.Flight) error {
 // take messages after the router had planned, that session may have looked
 // before the message was there.
 func (m *Module) stored(owner jid.JID) {
-	m.Waiting(owner)
+	m.deliver(owner)
 	for _, e := range m.host.Sessions(nil, owner) {
 		if e.Local == nil {
-			m.host.Invalidate(Kind, owner)
+			m.host.Invalidate(name, owner)
 			return
 		}
 	}

@@ -51,9 +51,10 @@ func world(t *testing.T, o *register.Options) (*moduletest.World, accounts) {
 	return w, a
 }
 
-func failed(head, payload, errorType, condition, text string) string {
+// failed is an error answer; XEP-0077 §3.1.1 wants no password in it.
+func failed(head, errorType, condition, text string) string {
 	const ns = ` xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'`
-	return `<iq` + head + ` type='error'>` + payload + `<error type='` + errorType + `'><` + condition + ns + `/><text` + ns + `>` + text + `</text></error></iq>`
+	return `<iq` + head + ` type='error'><error type='` + errorType + `'><` + condition + ns + `/><text` + ns + `>` + text + `</text></error></iq>`
 }
 
 func set(fields string) string {
@@ -69,18 +70,18 @@ func TestStrangers(t *testing.T) {
 			`<instructions>Choose a username and a password for your account on capulet.lit.</instructions><username/><password/></query></iq>`},
 		{"set", set(`<username>Juliet</username><password>R0m30</password>`), `<iq type='result' id='reg' from='capulet.lit'/>`},
 		{"set", set(`<username>juliet</username><password>x</password>`),
-			failed(head, set(`<username>juliet</username><password>x</password>`), "cancel", "conflict", "this username is taken")},
+			failed(head, "cancel", "conflict", "this username is taken")},
 		{"set", set(`<username>romeo</username>`),
-			failed(head, set(`<username>romeo</username>`), "modify", "not-acceptable", "username and password are needed")},
+			failed(head, "modify", "not-acceptable", "username and password are needed")},
 		{"set", set(`<username/><password>x</password>`),
-			failed(head, set(`<username/><password>x</password>`), "modify", "not-acceptable", "username and password are needed")},
-		{"set", set(``), failed(head, set(``), "modify", "not-acceptable", "username and password are needed")},
+			failed(head, "modify", "not-acceptable", "username and password are needed")},
+		{"set", set(``), failed(head, "modify", "not-acceptable", "username and password are needed")},
 		{"set", set(`<username>a b</username><password>x</password>`),
-			failed(head, set(`<username>a b</username><password>x</password>`), "modify", "jid-malformed", "this username cannot be used")},
+			failed(head, "modify", "jid-malformed", "this username cannot be used")},
 		{"set", set(`<username>x@evil.lit/</username><password>x</password>`),
-			failed(head, set(`<username>x@evil.lit/</username><password>x</password>`), "modify", "jid-malformed", "this username cannot be used")},
+			failed(head, "modify", "jid-malformed", "this username cannot be used")},
 		{"set", set(`<username>romeo</username><password>unusable</password>`),
-			failed(head, set(`<username>romeo</username><password>unusable</password>`), "modify", "not-acceptable", "this password cannot be used")},
+			failed(head, "modify", "not-acceptable", "this password cannot be used")},
 	}
 	for _, tt := range tests {
 		got := w.Stranger("192.0.2.1", `<iq type='`+tt.kind+`' id='reg'>`+tt.payload+`</iq>`)
@@ -101,7 +102,7 @@ func TestClosed(t *testing.T) {
 		t.Errorf("announced: %s", got)
 	}
 	for kind, payload := range map[string]string{"get": set(""), "set": set(`<username>a</username><password>b</password>`)} {
-		want := failed(` from='capulet.lit' id='reg'`, payload, "cancel", "service-unavailable", "registration is closed")
+		want := failed(` from='capulet.lit' id='reg'`, "cancel", "service-unavailable", "registration is closed")
 		if got := w.Stranger("192.0.2.1", `<iq type='`+kind+`' id='reg'>`+payload+`</iq>`); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
@@ -120,7 +121,7 @@ func TestRate(t *testing.T) {
 		payload := set(`<username>` + name + `</username><password>x</password>`)
 		before := len(a)
 		got := w.Stranger(addr, `<iq type='set' id='reg'>`+payload+`</iq>`)
-		refused := failed(` from='capulet.lit' id='reg'`, payload, "wait", "resource-constraint", "too many accounts from this address, try again later")
+		refused := failed(` from='capulet.lit' id='reg'`, "wait", "resource-constraint", "too many accounts from this address, try again later")
 		if made := len(a) > before; made != (got != refused) && name != "bill" {
 			t.Errorf("made %v, answer %s", made, got)
 		}
@@ -166,17 +167,17 @@ func TestOwner(t *testing.T) {
 			`<registered/><username>bill</username><password/></query></iq>`, "Calliope"},
 		{"change", "set", set(`<username>Bill</username><password>newpass</password>`), ok, "newpass"},
 		{"empty", "set", set(`<username>bill</username><password/>`),
-			failed(head, set(`<username>bill</username><password/>`), "modify", "bad-request", "username and password are needed"), "Calliope"},
+			failed(head, "modify", "bad-request", "username and password are needed"), "Calliope"},
 		{"nameless", "set", set(`<password>x</password>`),
-			failed(head, set(`<password>x</password>`), "modify", "bad-request", "username and password are needed"), "Calliope"},
+			failed(head, "modify", "bad-request", "username and password are needed"), "Calliope"},
 		{"other", "set", set(`<username>juliet</username><password>x</password>`),
-			failed(head, set(`<username>juliet</username><password>x</password>`), "cancel", "not-allowed", "only the own password can be changed"), "Calliope"},
+			failed(head, "cancel", "not-allowed", "only the own password can be changed"), "Calliope"},
 		{"unusable", "set", set(`<username>bill</username><password>unusable</password>`),
-			failed(head, set(`<username>bill</username><password>unusable</password>`), "modify", "not-acceptable", "this password cannot be used"), "Calliope"},
+			failed(head, "modify", "not-acceptable", "this password cannot be used"), "Calliope"},
 		{"remove and more", "set", set(`<remove/><username>bill</username>`),
-			failed(head, set(`<remove/><username>bill</username>`), "modify", "bad-request", "remove stands alone"), "Calliope"},
+			failed(head, "modify", "bad-request", "remove stands alone"), "Calliope"},
 		{"more and remove", "set", set(`<username>bill</username><remove/>`),
-			failed(head, set(`<username>bill</username><remove/>`), "modify", "bad-request", "remove stands alone"), "Calliope"},
+			failed(head, "modify", "bad-request", "remove stands alone"), "Calliope"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -224,7 +225,7 @@ func TestOtherDomain(t *testing.T) {
 	t.Parallel()
 	w, _ := world(t, &register.Options{})
 	for kind, payload := range map[string]string{"get": set(""), "set": set(`<remove/>`)} {
-		want := failed(` from='capulet.lit' to='bill@montague.lit/r' id='1'`, payload, "cancel", "not-allowed", "not an account of this domain")
+		want := failed(` from='capulet.lit' to='bill@montague.lit/r' id='1'`, "cancel", "not-allowed", "not an account of this domain")
 		if got := w.IQ("bill@montague.lit/r", `<iq type='`+kind+`' id='1' to='capulet.lit'>`+payload+`</iq>`); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
