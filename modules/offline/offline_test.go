@@ -14,7 +14,6 @@ import (
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/internal/moduletest"
 	"github.com/xmppd/xmppd/modules/offline"
-	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/storage"
 	"github.com/xmppd/xmppd/storage/sqlite"
 )
