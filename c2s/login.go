@@ -93,7 +93,7 @@ func (c *conn) fail(err error, delay time.Duration) bool {
 	if !ok {
 		f = &auth.Failure{Condition: auth.TemporaryAuthFailure}
 	}
-	if cause := errors.Unwrap(f); cause != nil {
+	if cause := errors.Unwrap(f); cause != nil && f.Condition == auth.TemporaryAuthFailure {
 		c.srv.Log.Error("login failed for a reason of the server", "address", c.addr.String(), "error", cause)
 	}
 	c.m.state = beforeLogin

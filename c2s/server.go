@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -89,12 +90,21 @@ func New(o Options) *Server {
 		Buffers:    new(transport.Buffers),
 		Limits:     s.limits(int(cfg.Limits.StanzaBytesBeforeLogin)),
 		WriteStall: cfg.Limits.WriteStall,
+		Handshakes: make(chan struct{}, handshakes(cfg.Limits.Handshakes)),
 	}
 	s.tlsPlain = o.TLS.Clone()
 	s.tlsPlain.DynamicRecordSizingDisabled = true
 	s.tlsDirect = s.tlsPlain.Clone()
 	s.tlsDirect.NextProtos = []string{"xmpp-client"} // XEP-0368
 	return s
+}
+
+// handshakes is limits.handshakes: 0 stands for two per core.
+func handshakes(configured int) int {
+	if configured > 0 {
+		return configured
+	}
+	return 2 * runtime.GOMAXPROCS(0)
 }
 
 // Reloaded applies what a new configuration changes here; everything else is

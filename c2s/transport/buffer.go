@@ -25,17 +25,26 @@ type buffer struct {
 	class int // index in classes; len(classes): too large to be pooled
 }
 
-// get returns a buffer of at least size bytes.
-func (p *Buffers) get(size int) *buffer {
+// class is the smallest one that holds size bytes.
+func class(size int) int {
 	for i, n := range classes {
 		if size <= n {
-			if b, ok := p.pools[i].Get().(*buffer); ok {
-				return b
-			}
-			return &buffer{b: make([]byte, n), class: i}
+			return i
 		}
 	}
-	return &buffer{b: make([]byte, size), class: len(classes)}
+	return len(classes)
+}
+
+// get returns a buffer of at least size bytes.
+func (p *Buffers) get(size int) *buffer {
+	i := class(size)
+	if i == len(classes) {
+		return &buffer{b: make([]byte, size), class: i}
+	}
+	if b, ok := p.pools[i].Get().(*buffer); ok {
+		return b
+	}
+	return &buffer{b: make([]byte, classes[i]), class: i}
 }
 
 func (p *Buffers) put(b *buffer) {
@@ -109,20 +118,18 @@ func (in *burst) move(p *Buffers, to *buffer) {
 // smallest buffer that holds it.
 func (in *burst) release(p *Buffers) {
 	in.taken = 0
-	if in.buf != nil {
-		switch n := in.w - in.r; {
-		case n == 0:
-			p.put(in.buf)
-			in.buf, in.r, in.w = nil, 0, 0
-		case n < classes[0] && in.buf.class > 0:
-			small := p.get(n + 1)
-			copy(small.b, in.rest())
-			p.put(in.buf)
-			in.buf, in.r, in.w = small, 0, n
-		case in.r > 0:
-			copy(in.buf.b, in.rest())
-			in.r, in.w = 0, n
-		}
+	switch rest := in.rest(); {
+	case in.buf == nil:
+	case len(rest) == 0:
+		p.put(in.buf)
+		in.buf, in.r, in.w = nil, 0, 0
+	case class(len(rest)+1) < in.buf.class:
+		small := p.get(len(rest) + 1)
+		copy(small.b, rest)
+		p.put(in.buf)
+		in.buf, in.r, in.w = small, 0, len(rest)
+	case in.r > 0:
+		in.r, in.w = 0, copy(in.buf.b, rest)
 	}
 	for i, b := range in.retired {
 		p.put(b)

@@ -136,14 +136,15 @@ func streamError(c stanza.StreamCondition) error { return &stanza.StreamError{Co
 type medium struct {
 	name string
 	pair func(t testing.TB) (server, client net.Conn)
-	tls  bool
+	tls  uint16 // version, 0: none
 }
 
 var media = []medium{
-	{"tcp", tcpPair, false},
-	{"pipe", pipePair, false},
-	{"tls", tcpPair, true},
-	{"tls over pipe", pipePair, true},
+	{"tcp", tcpPair, 0},
+	{"pipe", pipePair, 0},
+	{"tls", tcpPair, tls.VersionTLS13},
+	{"tls over pipe", pipePair, tls.VersionTLS13},
+	{"tls 1.2", tcpPair, tls.VersionTLS12},
 }
 
 func tcpPair(t testing.TB) (server, client net.Conn) {
@@ -178,8 +179,8 @@ func eachMedium(t *testing.T, fn func(t *testing.T, c *TCP, client net.Conn)) {
 			t.Parallel()
 			server, client := m.pair(t)
 			c := NewTCP(server, testOptions())
-			if m.tls {
-				client = secure(t, c, client)
+			if m.tls != 0 {
+				client = secure(t, c, client, m.tls)
 			}
 			fn(t, c, client)
 		})
@@ -188,10 +189,11 @@ func eachMedium(t *testing.T, fn func(t *testing.T, c *TCP, client net.Conn)) {
 
 func testOptions() *Options { return &Options{Buffers: new(Buffers)} }
 
-// secure negotiates TLS.
-func secure(t testing.TB, c *TCP, client net.Conn) *tls.Conn {
+// secure negotiates TLS of one version.
+func secure(t testing.TB, c *TCP, client net.Conn, version uint16) *tls.Conn {
 	t.Helper()
 	server, trust := certificate(t)
+	server.MaxVersion = version
 	done := make(chan error, 1)
 	go func() { done <- c.StartTLS(server) }()
 	tc := tls.Client(client, trust)

@@ -158,25 +158,30 @@ func TestIdleClients(t *testing.T) {
 		if strings.Contains(args[0], "tls") || strings.Contains(args[0], "wss") {
 			c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 		}
+		defer c.Close()
 		iq := "<iq id='1' type='get'><ping xmlns='urn:xmpp:ping'/></iq>"
 		if strings.HasPrefix(args[0], "ws") {
-			send(t, c, upgradeRequest+string(text(wsOpen))+string(text(iq)))
+			send(t, c, upgradeRequest)
+			readUntil(t, c, "\r\n\r\n")
+			send(t, c, string(text(wsOpen))+string(text(iq)))
 		} else {
 			send(t, c, openStream+iq)
 		}
-		// The answer says that the server has read everything.
-		var answer []byte
-		for b := make([]byte, 4096); !bytes.Contains(answer, []byte("<iq")); {
-			n, err := c.Read(b)
-			if err != nil {
-				t.Fatal(err)
-			}
-			answer = append(answer, b[:n]...)
-		}
-		defer c.Close()
+		readUntil(t, c, "<iq") // the server has read everything
 	}
 	fmt.Println("IDLE")
 	io.Copy(io.Discard, os.Stdin)
+}
+
+func readUntil(t *testing.T, c net.Conn, want string) {
+	var got []byte
+	for b := make([]byte, 4096); !bytes.Contains(got, []byte(want)); {
+		n, err := c.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, b[:n]...)
+	}
 }
 
 // usage is the live heap with stacks, and the resident set.

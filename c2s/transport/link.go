@@ -38,6 +38,9 @@ func (l *link) init(s *sock, o *Options) {
 // fill reads once more into the burst.
 func (l *link) fill() error {
 	l.again = false
+	if l.ended == nil && l.s.closing.Load() {
+		l.ended = l.s.why()
+	}
 	if l.ended != nil {
 		return l.ended
 	}
@@ -51,11 +54,14 @@ func (l *link) fill() error {
 	p := l.in.space(l.o.Buffers)
 	var n int
 	var err error
-	if t := l.tls.Load(); t != nil {
+	switch t := l.tls.Load(); {
+	case t == nil:
+		n, err = l.s.Read(p)
+	case l.s.empty && recordsEmpty(t):
+		err = ErrAgain // as crypto/tls would say, after more work
+	default:
 		lendRecord(t, l.o.Buffers)
 		n, err = t.Read(p)
-	} else {
-		n, err = l.s.Read(p)
 	}
 	l.in.w += n
 	l.in.taken += n
@@ -81,15 +87,20 @@ func (l *link) release() {
 	}
 }
 
-// Park waits in a new goroutine, unless something is known to be left: TLS may
-// hold decrypted data that the socket knows nothing of.
+// Park waits in a new goroutine, unless bytes are known to be left.
 func (l *link) Park(ready func()) { go l.park(ready) }
 
 func (l *link) park(ready func()) {
-	if l.again {
+	if l.again || l.untouched() {
 		l.s.wait()
 	}
 	ready()
+}
+
+// untouched reports whether all that the peer has sent is still in the kernel,
+// where wait looks. TLS may hold data that the socket knows nothing of.
+func (l *link) untouched() bool {
+	return l.tls.Load() == nil && len(l.in.rest()) == 0 && l.ended == nil && l.s.ahead == ahead{}
 }
 
 // Write sends framed bytes.
@@ -150,7 +161,7 @@ func (l *link) StartTLS(cfg *tls.Config) error {
 	l.s.blocking.Store(true)
 	conn := tls.Server(l.s, cfg)
 	_ = l.s.SetDeadline(time.Now().Add(or(l.o.HandshakeTimeout, defaultHandshake)))
-	if err := conn.Handshake(); err != nil {
+	if err := l.handshake(conn); err != nil {
 		err = fmt.Errorf("tls handshake: %w", err)
 		l.s.abort(err)
 		return err
@@ -160,6 +171,17 @@ func (l *link) StartTLS(cfg *tls.Config) error {
 	releaseRecord(conn, l.o.Buffers)
 	l.tls.Store(conn)
 	return nil
+}
+
+// handshake computes in one of a bounded number of places. While it waits for
+// the peer it holds none, so that slow or silent peers keep nobody out.
+func (l *link) handshake(conn *tls.Conn) error {
+	if slots := l.o.Handshakes; slots != nil {
+		l.s.slots = slots
+		slots <- struct{}{}
+		defer func() { <-slots; l.s.slots = nil }()
+	}
+	return conn.Handshake()
 }
 
 // unblock ends blocking mode. Nothing is known about the socket after it.

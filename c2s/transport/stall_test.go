@@ -71,8 +71,8 @@ func TestStalledPeerIsClosed(t *testing.T) {
 			o := testOptions()
 			o.WriteStall = 30 * time.Millisecond
 			c := NewTCP(server, o)
-			if m.tls {
-				secure(t, c, client)
+			if m.tls != 0 {
+				secure(t, c, client, m.tls)
 			}
 			events := serve(c, nil)
 			fillPeer(t, c)

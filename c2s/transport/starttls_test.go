@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,7 +50,7 @@ func TestStartTLS(t *testing.T) {
 			if c.Secure() || c.TLS() != nil {
 				t.Error("secure before the handshake")
 			}
-			tc := secure(t, c, client)
+			tc := secure(t, c, client, tls.VersionTLS13)
 			if state := c.TLS(); !c.Secure() || state == nil || state.Version != tls.VersionTLS13 {
 				t.Errorf("TLS state %+v", state)
 			}
@@ -147,6 +148,58 @@ func (c *corked) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
+// A client that says nothing costs no place among the handshakes.
+func TestParkBeforeHandshake(t *testing.T) {
+	t.Parallel()
+	for _, m := range media[:2] {
+		server, client := m.pair(t)
+		c := NewTCP(server, testOptions())
+		cfg, trust := certificate(t)
+		hello := make(chan error, 1)
+		var said atomic.Bool
+		ready := make(chan struct{})
+		c.Park(func() {
+			if !said.Load() {
+				t.Errorf("%s: ready without a hello", m.name)
+			}
+			close(ready)
+			hello <- c.StartTLS(cfg)
+		})
+		said.Store(true)
+		tc := tls.Client(client, trust)
+		if err := tc.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		<-ready
+		if err := <-hello; err != nil {
+			t.Fatal(err)
+		}
+		events := serve(c, nil)
+		go send(t, tc, openStream)
+		wantHeader(t, events)
+	}
+}
+
+func TestParkWaitsForTheFirstByte(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server, client := net.Pipe()
+		c := NewTCP(server, testOptions())
+		var woken atomic.Bool
+		c.Park(func() { woken.Store(true) })
+		synctest.Wait()
+		if woken.Load() {
+			t.Error("ready before the peer has said anything")
+		}
+		send(t, client, "<")
+		synctest.Wait()
+		if !woken.Load() {
+			t.Error("the first byte wakes nobody")
+		}
+		c.Abort(nil)
+	})
+}
+
 func TestHandshakeTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -187,5 +240,34 @@ func TestDirectTLSRefusesPlainText(t *testing.T) {
 	send(t, client, openStream)
 	if err := c.StartTLS(cfg); err == nil || !strings.Contains(err.Error(), "handshake") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestWaitingHandshakesHoldNoPlace(t *testing.T) {
+	t.Parallel()
+	slots := make(chan struct{}, 1)
+	l := &link{o: &Options{Buffers: new(Buffers), Handshakes: slots}}
+	l.limits = l.o.Limits
+	near, far := net.Pipe()
+	defer far.Close()
+	l.s = newSock(near, l.o)
+	l.s.blocking.Store(true)
+	done := make(chan error, 1)
+	go func() { done <- l.handshake(tls.Server(l.s, &tls.Config{})) }()
+	// The silent peer's handshake gets to its first read, where it has to let go;
+	// then the place can be taken, twice.
+	for range 2 {
+		if _, err := far.Write([]byte{22}); err != nil {
+			t.Fatal(err)
+		}
+		slots <- struct{}{}
+		<-slots
+	}
+	near.Close()
+	if err := <-done; err == nil {
+		t.Error("no error")
+	}
+	if len(slots) != 0 {
+		t.Error("the place was kept")
 	}
 }

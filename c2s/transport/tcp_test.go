@@ -214,7 +214,7 @@ func TestManyClosers(t *testing.T) {
 				case 2:
 					_ = c.Write([]byte("<presence/>"))
 				case 3:
-					go send2(client, openStream+"<presence/>")
+					go send2(client, " ")
 				}
 			})
 		}
@@ -225,6 +225,50 @@ func TestManyClosers(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The poller's event for bytes that came before Park may be gone by then.
+func TestBytesBeforePark(t *testing.T) {
+	t.Parallel()
+	server, client := tcpPair(t)
+	c := NewTCP(server, testOptions())
+	p := newPump(c)
+	send(t, client, openStream)
+	p.settle(t)
+	other, echo := tcpPair(t)
+	for range 100 {
+		send(t, client, "<presence/>")
+		// Whoever hears this through the poller has seen the other event, too.
+		send(t, other, "x")
+		if _, err := echo.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		for p.burst(t) == 0 {
+		}
+	}
+}
+
+// A slow sender's unfinished element does not keep a large buffer.
+func TestUnfinishedElement(t *testing.T) {
+	t.Parallel()
+	server, client := tcpPair(t)
+	c := NewTCP(server, testOptions())
+	p := newPump(c)
+	go send(t, client, openStream+message(200_000)+"<message><body>")
+	for p.burst(t) == 0 {
+	}
+	for len(c.in.rest()) != len("<message><body>") {
+		p.burst(t)
+	}
+	if n := len(c.in.buf.b); n != classes[0] {
+		t.Errorf("15 bytes are kept in a buffer of %d", n)
+	}
+	send(t, client, "x</body></message>")
+	for p.burst(t) == 0 {
+	}
+	if c.in.buf != nil {
+		t.Error("an idle connection keeps its buffer")
+	}
 }
 
 func send2(c io.Writer, s string) { _, _ = io.WriteString(c, s) }

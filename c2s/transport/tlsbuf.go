@@ -51,6 +51,15 @@ func lendRecord(c *tls.Conn, p *Buffers) {
 	}
 }
 
+// recordsEmpty reports whether the connection is known to hold nothing unread.
+func recordsEmpty(c *tls.Conn) bool {
+	if !recordLayout.ok {
+		return false
+	}
+	raw, in, _ := recordBuffers(c)
+	return raw.Len() == 0 && in.Len() == 0
+}
+
 // releaseRecord takes the buffers back once all is read. The beginning of an
 // unfinished record moves to a buffer of its size.
 func releaseRecord(c *tls.Conn, p *Buffers) {

@@ -35,7 +35,9 @@ type Conn interface {
 	// caller keeps it and passes it again.
 	Release() (unfinished bool)
 	// Park waits in a new goroutine until there is something to read or the
-	// connection has been closed, then calls ready there, exactly once.
+	// connection has been closed, then calls ready there, exactly once. It may
+	// also be called before the first Next and before StartTLS, to wait for the
+	// peer's first bytes.
 	Park(ready func())
 	// Header is the stream header or <open/> that the peer sent last, empty
 	// before. It is valid until Restart.
@@ -110,6 +112,9 @@ type Options struct {
 	// WriteStall is how long a peer may take nothing of what is pending before
 	// the connection is closed with ErrWriteStall; 0: 30 s.
 	WriteStall time.Duration
+	// Handshakes has room for as many values as TLS handshakes may be computed at
+	// a time; nil: any number.
+	Handshakes chan struct{}
 	// HandshakeTimeout limits a TLS handshake; 0: 10 s.
 	HandshakeTimeout time.Duration
 	// Linger is how long Finish waits for the peer to read and to close; 0: 2 s.

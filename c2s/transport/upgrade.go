@@ -2,12 +2,15 @@ package transport
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
 
 	"github.com/gobwas/ws"
 )
+
+var errNotUpgraded = errors.New("upgrade: not a websocket request for the sub-protocol xmpp")
 
 // listener wraps accepted connections so that NewWebSocket finds the socket
 // below net/http and TLS again.

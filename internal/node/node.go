@@ -208,12 +208,14 @@ func (n *Node) addDomains(cfg *config.Config, o Options) error {
 // in use is reported at once.
 func (n *Node) listen(cfg *config.Config) error {
 	var errs []error
+	// Keep-alive probes wake phones; module ping finds out who has vanished.
+	lc := net.ListenConfig{KeepAlive: -1}
 	for key, addrs := range map[string][]string{
 		"listen.c2s": cfg.Listen.C2S, "listen.c2s_tls": cfg.Listen.C2STLS,
 		"listen.http": cfg.Listen.HTTP, "listen.https": cfg.Listen.HTTPS, "listen.admin": cfg.Listen.Admin,
 	} {
 		for _, addr := range addrs {
-			l, err := net.Listen("tcp", addr)
+			l, err := lc.Listen(context.Background(), "tcp", addr)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("%s: %q cannot be listened on: %w", key, addr, bare(err)))
 				continue
