@@ -42,9 +42,7 @@ const (
 
 // fates is Table 1 of RFC 6121 §8.5.4. Of the options it leaves, this server
 // bounces what it does not deliver, keeps chat and normal messages for later
-// and delivers chat messages to all sessions of non-negative priority. A normal
-// message to a full JID without a session is treated like a chat message,
-// because losing it is the worse choice (§8.5.3.2.1 would allow silence).
+// and delivers chat messages to all sessions of non-negative priority.
 var fates = map[stanza.Type][3][3]fate{ // by address, attendance
 	stanza.None: {
 		bareAddress: {noAccount: refusal, nobody: absent, somebody: open},

@@ -273,3 +273,18 @@ func TestDirectedPresenceIsBounded(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+func TestSlotsAreApart(t *testing.T) {
+	t.Parallel()
+	a, b := NewSlot[int](), NewSlot[string]()
+	s, other := New(Ref{1, 1}, jid.MustParse("u@d/a"), Info{}, nil), New(Ref{1, 2}, jid.MustParse("u@d/b"), Info{}, nil)
+	if a.Load(s) != 0 || b.Load(s) != "" {
+		t.Error("not empty")
+	}
+	a.Store(s, 1)
+	b.Store(s, "x")
+	a.Store(s, 2)
+	if a.Load(s) != 2 || b.Load(s) != "x" || a.Load(other) != 0 {
+		t.Errorf("%d %q %d", a.Load(s), b.Load(s), a.Load(other))
+	}
+}

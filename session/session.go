@@ -62,7 +62,7 @@ type Session struct {
 	entry    Entry // what the registry publishes
 	gone     bool  // out of the registry
 	directed map[jid.JID]struct{}
-	slots    map[any]any
+	slots    []slot // few, so a list is smaller than a map and as fast
 }
 
 // New makes a session that is not yet in a registry.
@@ -150,11 +150,19 @@ type Slot[T any] struct{ _ byte }
 // NewSlot makes a place that no other module can reach.
 func NewSlot[T any]() *Slot[T] { return new(Slot[T]) }
 
+// slot is one value and whose it is.
+type slot struct{ key, value any }
+
 // Load returns the session's value.
-func (k *Slot[T]) Load(s *Session) T {
+func (k *Slot[T]) Load(s *Session) (v T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v, _ := s.slots[k].(T)
+	for i := range s.slots {
+		if s.slots[i].key == any(k) {
+			v, _ = s.slots[i].value.(T)
+			break
+		}
+	}
 	return v
 }
 
@@ -162,8 +170,11 @@ func (k *Slot[T]) Load(s *Session) T {
 func (k *Slot[T]) Store(s *Session, v T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.slots == nil {
-		s.slots = make(map[any]any)
+	for i := range s.slots {
+		if s.slots[i].key == any(k) {
+			s.slots[i].value = v
+			return
+		}
 	}
-	s.slots[k] = v
+	s.slots = append(s.slots, slot{k, v})
 }
