@@ -63,7 +63,7 @@ func (c *conn) authenticate(a action) bool {
 	c.exchange = nil
 	return c.after(x.Delay(), func() bool {
 		c.user = x.User()
-		c.m.authenticated, c.m.state = true, awaitHeader
+		c.m.authenticated, c.m.domain, c.m.state = true, c.user.Domain(), awaitHeader
 		c.out.Append(saslElement("success", challenge))
 		c.out.Flush()
 		c.srv.stats.Logins.Add(1)

@@ -3,6 +3,7 @@ package c2s
 import (
 	"strconv"
 
+	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/stanza"
 )
 
@@ -60,6 +61,7 @@ type machine struct {
 	startTLS      bool // STARTTLS can be offered
 	required      bool // no login before TLS
 	authenticated bool
+	domain        string // after login: the one that the client logged in to
 	hosted        func(domain string) bool
 }
 
@@ -74,12 +76,20 @@ func (m *machine) header(h *stanza.StreamHeader) (action, *stanza.StreamError) {
 		return action{}, &stanza.StreamError{Condition: stanza.StreamHostUnknown, Text: "the stream header has no 'to'"}
 	case !m.hosted(h.To):
 		return action{}, &stanza.StreamError{Condition: stanza.StreamHostUnknown}
+	case m.authenticated && !m.same(h.To):
+		return action{}, &stanza.StreamError{Condition: stanza.StreamNotAuthorized, Text: "logged in to another domain"}
 	}
 	m.state = beforeLogin
 	if m.authenticated {
 		m.state = afterLogin
 	}
 	return action{do: doOpen}, nil
+}
+
+// same reports whether the header names the domain that the client logged in to.
+func (m *machine) same(to string) bool {
+	j, err := jid.Parse(to)
+	return err == nil && j.Domain() == m.domain
 }
 
 // supported reports whether the version of a header is 1.0 or a later 1.x;

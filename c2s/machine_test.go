@@ -90,6 +90,8 @@ func TestStreamHeaderIsChecked(t *testing.T) {
 	}{
 		"first":           {h: stanza.StreamHeader{To: "localhost", Version: "1.0"}, next: beforeLogin},
 		"after login":     {h: stanza.StreamHeader{To: "localhost", Version: "1.0"}, auth: true, next: afterLogin},
+		"another domain":  {h: stanza.StreamHeader{To: "verona.example", Version: "1.0"}, auth: true, bad: stanza.StreamNotAuthorized},
+		"another before":  {h: stanza.StreamHeader{To: "verona.example", Version: "1.0"}, next: beforeLogin},
 		"later minor":     {h: stanza.StreamHeader{To: "localhost", Version: "1.10"}, next: beforeLogin},
 		"later major":     {h: stanza.StreamHeader{To: "localhost", Version: "2.0"}, next: beforeLogin},
 		"no version":      {h: stanza.StreamHeader{To: "localhost"}, bad: stanza.StreamUnsupportedVersion},
@@ -100,7 +102,7 @@ func TestStreamHeaderIsChecked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := machine{authenticated: c.auth, hosted: func(d string) bool { return d == "localhost" }}
+			m := machine{authenticated: c.auth, domain: "localhost", hosted: func(d string) bool { return d != "example.org" }}
 			_, bad := m.header(&c.h)
 			if (bad == nil) != (c.bad == "") || bad != nil && bad.Condition != c.bad {
 				t.Fatalf("stream error %v, want %q", bad, c.bad)

@@ -30,9 +30,10 @@ var migrations embed.FS
 const (
 	// busyTimeout matters only if another process writes to the file as well.
 	busyTimeout = time.Second
-	// readerCache is the page cache of one reader, in KiB when negative. The
-	// system has the pages too, and what a server reads most is small.
+	// Page caches of one connection, in KiB when negative. The
+	// system has the pages too, and what a server touches most is small.
 	readerCache = "cache_size(-256)"
+	writerCache = "cache_size(-1024)"
 	// checkpointTimeout is how long readers may make writers wait while the log
 	// is emptied.
 	checkpointTimeout = 100 * time.Millisecond
@@ -104,7 +105,7 @@ func open(ctx context.Context, o Options) (*DB, error) {
 
 	db := &DB{opts: o}
 	// The mode is kept in the file, so only the writer sets it.
-	writer := dsn(o.Path, busyTimeout, "_txlock=immediate", "journal_mode(WAL)", "synchronous("+synchronous+")", "wal_autocheckpoint(0)")
+	writer := dsn(o.Path, busyTimeout, "_txlock=immediate", "journal_mode(WAL)", "synchronous("+synchronous+")", "wal_autocheckpoint(0)", writerCache)
 	var err error
 	if db.writer, err = openPool(writer, 1); err != nil {
 		return nil, err
