@@ -42,6 +42,7 @@ type conn struct {
 	bound    atomic.Bool   // the login timeout is over
 	gone     chan struct{} // closed when everything has been cleaned up
 
+	deep  bool              // the burst took more stack than messages do
 	half  router.Unfinished // an element that has not arrived in full
 	over  bool              // the connection is to be finished after the burst
 	cause error             // of that; nil: the client ended the stream
@@ -103,9 +104,33 @@ func (c *conn) end(e *stanza.StreamError) {
 	}
 }
 
-// read works through what has arrived and then waits for more. It is the
-// whole life of the connection, one burst at a time.
+// read is the whole life of the connection, one burst at a time. Between the
+// bursts of a conversation it waits where it is, on a stack that has grown to
+// what a message needs and that the collector shrinks when the client falls
+// silent; after anything deeper it goes on in a new goroutine.
 func (c *conn) read() {
+	for {
+		c.deep = false
+		switch err := c.burst(); err {
+		case nil:
+			c.proceed()
+			return
+		case transport.ErrAgain:
+			if c.deep {
+				c.t.Park(c.read)
+				return
+			}
+			c.t.Wait()
+		default:
+			c.finish(err)
+			return
+		}
+	}
+}
+
+// burst works through what has arrived and returns why it ended; nil: it was
+// broken off, see proceed.
+func (c *conn) burst() error {
 	b := c.srv.Router.Burst()
 	b.Attach(c.half)
 	c.half = router.Unfinished{}
@@ -113,27 +138,20 @@ func (c *conn) read() {
 		st := b.Next()
 		tok, err := c.t.Next(st)
 		if err == nil {
+			c.deep = c.deep || tok != stanza.Element || st.Kind != stanza.Message
 			if c.token(b, tok, st) {
 				continue
 			}
-			b.Settle()
-			c.t.Release()
-			b.End()
-			c.proceed()
-			return
 		}
 		b.Settle()
-		if c.t.Release() {
+		if c.t.Release() && err != nil {
 			c.half = b.Detach()
 		}
 		b.End()
-		c.out.Flush()
-		if err != transport.ErrAgain {
-			c.finish(err)
-			return
+		if err != nil {
+			c.out.Flush()
 		}
-		c.t.Park(c.read)
-		return
+		return err
 	}
 }
 

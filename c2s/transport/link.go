@@ -87,6 +87,13 @@ func (l *link) release() {
 	}
 }
 
+// Wait waits on the caller's stack, under the same condition as Park.
+func (l *link) Wait() {
+	if l.again {
+		l.s.wait()
+	}
+}
+
 // Park waits in a new goroutine, unless bytes are known to be left.
 func (l *link) Park(ready func()) { go l.park(ready) }
 

@@ -34,6 +34,10 @@ type Conn interface {
 	// reports one, the stanza that was passed last holds the index so far: the
 	// caller keeps it and passes it again.
 	Release() (unfinished bool)
+	// Wait returns when there is something to read or the connection has been
+	// closed. It is Park without its new goroutine: quicker, but the stack of the
+	// caller waits too.
+	Wait()
 	// Park waits in a new goroutine until there is something to read or the
 	// connection has been closed, then calls ready there, exactly once. It may
 	// also be called before the first Next and before StartTLS, to wait for the
