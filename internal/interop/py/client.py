@@ -1,0 +1,170 @@
+"""One account in slixmpp, driven by lines of JSON: requests on the standard
+input, replies and events on the standard output. See client_test.go."""
+import asyncio
+import inspect
+import json
+import logging
+import ssl
+import sys
+
+import slixmpp
+from slixmpp.exceptions import IqError, IqTimeout, XMPPError
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import StanzaPath
+
+ROSTER = "jabber:iq:roster"
+DELAY = "{urn:xmpp:delay}delay"
+
+
+def show(**o):
+    print(json.dumps(o), flush=True)
+
+
+class Client(slixmpp.ClientXMPP):
+    def __init__(self, r):
+        super().__init__(f"{r['jid']}/{r['resource']}", r["password"])
+        for plugin in ("xep_0030", "xep_0092", "xep_0199", "xep_0202"):
+            self.register_plugin(plugin)
+        # A yes to every subscription request is not for the library to say.
+        self.roster.auto_authorize = None
+        self.roster.auto_subscribe = False
+        self.use_ipv6 = False
+        self.use_aiodns = False
+        self.ca_certs = r["ca"]
+        self.mechanism = ""
+        self.ready = self.loop.create_future()
+        self.ended = self.loop.create_future()
+        self.add_event_handler("session_start", lambda _: self.settle(None))
+        self.add_event_handler("auth_success", self.note_mechanism)
+        self.add_event_handler("failed_auth", lambda f: self.settle(f["condition"]))
+        self.add_event_handler("ssl_invalid_chain", lambda e: self.settle(str(e)))
+        self.add_event_handler("connection_failed", lambda e: self.settle(str(e)))
+        self.add_event_handler("stream_error", lambda e: show(event="stream-error", type=e["condition"]))
+        self.add_event_handler("disconnected", self.gone)
+        for name, path, handle in (
+            ("messages", "message", self.on_message),
+            ("presences", "presence", self.on_presence),
+            ("pushes", "iq@type=set/roster", self.on_push),
+        ):
+            self.register_handler(Callback(name, StanzaPath(path), handle))
+
+    def dial(self, r):
+        direct = r["tls"] == "direct"
+        if "address" in inspect.signature(self.connect).parameters:  # up to 1.8
+            self.connect((r["host"], r["port"]), use_ssl=direct, force_starttls=True)
+        else:
+            self.enable_direct_tls, self.enable_starttls = direct, not direct
+            self.enable_plaintext = False
+            self.connect(r["host"], r["port"])
+
+    def settle(self, error):
+        if not self.ready.done():
+            self.ready.set_result(error)
+
+    def note_mechanism(self, _):
+        self.mechanism = self.plugin["feature_mechanisms"].mech.name
+
+    def gone(self, _):
+        self.settle("disconnected")
+        if not self.ended.done():
+            self.ended.set_result(None)
+            show(event="closed")
+
+    def on_message(self, m):
+        delay = m.xml.find(DELAY)
+        show(event="message", **{"from": m["from"].full}, type=m.xml.get("type", ""), id=m["id"], body=m["body"],
+             delay="" if delay is None else delay.get("stamp"))
+
+    def on_presence(self, p):
+        ns = "{jabber:client}"
+        show(event="presence", **{"from": p["from"].full}, type=p.xml.get("type", ""),
+             show=p.xml.findtext(ns + "show", ""), status=p.xml.findtext(ns + "status", ""))
+
+    def on_push(self, iq):
+        for contact in contacts(iq):
+            show(event="roster", **contact)
+
+
+def contacts(iq):
+    return [
+        {"jid": i.get("jid"), "subscription": i.get("subscription", "none"), "name": i.get("name", ""), "ask": i.get("ask", "")}
+        for i in iq.xml.iter("{%s}item" % ROSTER)
+    ]
+
+
+class Requests:
+    client = None
+
+    async def login(self, r):
+        self.client = Client(r)
+        self.client.dial(r)
+        error = await self.client.ready
+        if error:
+            raise XMPPError(error)
+        return {"jid": self.client.boundjid.full, "mechanism": self.client.mechanism}
+
+    async def roster(self, r):
+        # slixmpp keeps it, by roster versioning: an empty result changes nothing.
+        await self.client.get_roster()
+        own, known = self.client.boundjid.bare, self.client.client_roster
+        return {"contacts": [
+            {"jid": jid, "subscription": known[jid]["subscription"], "name": known[jid]["name"],
+             "ask": "subscribe" if known[jid]["pending_out"] else ""}
+            for jid in known if jid != own
+        ]}
+
+    async def presence(self, r):
+        self.client.send_presence(pto=r.get("to"), ptype=r.get("type"), pshow=r.get("show"), pstatus=r.get("status"))
+
+    async def message(self, r):
+        m = self.client.make_message(mto=r["to"], mbody=r["body"], mtype=r["type"])
+        m["id"] = r["id"]
+        m.send()
+
+    async def ping(self, r):
+        await self.client.plugin["xep_0199"].send_ping(r["to"])
+
+    async def version(self, r):
+        v = (await self.client.plugin["xep_0092"].get_version(r["to"]))["software_version"]
+        return {"name": v["name"], "version": v["version"]}
+
+    async def time(self, r):
+        t = (await self.client.plugin["xep_0202"].get_entity_time(r["to"])).xml
+        return {k: t.findtext("{urn:xmpp:time}time/{urn:xmpp:time}" + k) for k in ("utc", "tzo")}
+
+    async def disco(self, r):
+        info = (await self.client.plugin["xep_0030"].get_info(jid=r["to"], local=False))["disco_info"]
+        return {"identities": [f"{i[0]}/{i[1]}" for i in info["identities"]], "features": sorted(info["features"])}
+
+    async def items(self, r):
+        items = (await self.client.plugin["xep_0030"].get_items(jid=r["to"], local=False))["disco_items"]
+        return {"items": [str(i[0]) for i in items["items"]]}
+
+    async def close(self, r):
+        self.client.disconnect()
+        await self.client.ended
+
+
+async def answer(requests, r):
+    try:
+        show(reply=r["n"], **(await getattr(requests, r["do"])(r) or {}))
+    except (IqError, XMPPError) as e:
+        show(reply=r["n"], error=e.condition)
+    except IqTimeout:
+        show(reply=r["n"], error="timeout")
+
+
+async def main():
+    loop = asyncio.get_running_loop()
+    lines = asyncio.StreamReader(limit=1 << 20)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    requests, running = Requests(), set()
+    while line := await lines.readline():
+        # Not awaited: a client may have several requests under way.
+        task = loop.create_task(answer(requests, json.loads(line)))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+
+logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
+asyncio.run(main())

@@ -1,0 +1,45 @@
+package interop
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestWrongPassword is the error that people see most.
+func TestWrongPassword(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "sqlite")
+	t.Run("clients", func(t *testing.T) {
+		for name, k := range kinds() {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				u := newUser(t, s, k, strings.ReplaceAll(name, " ", "-"))
+				u.client = k.start(t, s)
+				r := k.connect(t, s)
+				r.Do, r.JID, r.Password, r.Resource = "login", u.bare, "not the password", "x"
+				if _, err := u.try(r); err == nil || !strings.Contains(err.Error(), "not-authorized") {
+					t.Errorf("login with a wrong password: %v, want not-authorized", err)
+				}
+			})
+		}
+	})
+}
+
+// TestShutdown tells every client why its stream ends, and does not wait for
+// clients that stay.
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "sqlite")
+	s.register(t, "romeo")
+	var users []*user
+	for _, k := range kinds() {
+		u := &user{T: t, kind: k, server: s, name: "romeo", bare: "romeo@localhost", resource: strings.ReplaceAll(k.name, " ", "-")}
+		u.login()
+		u.do(request{Do: "presence"})
+		users = append(users, u)
+	}
+	s.stop(t)
+	for _, u := range users {
+		u.await("system-shutdown", func(e event) bool { return e.Event == "stream-error" && e.Type == "system-shutdown" })
+	}
+}
