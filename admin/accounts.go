@@ -106,6 +106,7 @@ func (d Deps) register(ctx context.Context, a command.Args) (any, error) {
 	}
 	password := a.String("password")
 	if password == "" {
+		//lint:ignore ST1005 what ejabberdctl prints
 		err = errors.New("Empty password")
 	} else {
 		err = d.Accounts.Create(ctx, account, password)

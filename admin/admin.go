@@ -135,11 +135,8 @@ func (d Deps) served(domain string) error {
 			return nil
 		}
 	}
-	return command.Errorf(unknownHost, "Unknown virtual host")
+	return command.Errorf(command.UnknownHost, "Unknown virtual host")
 }
 
-// Reasons beside those of package command; ejabberd has the same names.
-const (
-	unknownHost    command.Reason = "unknown_host"
-	cannotRegister command.Reason = "cannot_register"
-)
+// cannotRegister is a reason of ejabberd beside those of package command.
+const cannotRegister command.Reason = "cannot_register"

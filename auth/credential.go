@@ -188,10 +188,15 @@ func (b *Backend) fake(user jid.JID, a *algorithm) storage.Credential {
 	}
 }
 
-// admit is the last word after the password has been proven against used. The
-// account is read again: it may have been banned, removed or given another
-// password while the client was computing.
-func (b *Backend) admit(ctx context.Context, user jid.JID, used storage.Credential) *Failure {
+// admit is the last word after the password has been proven against used.
+func (x *Exchange) admit(used storage.Credential) *Failure {
+	x.used = used
+	return x.backend.current(x.ctx, x.claimed, used)
+}
+
+// current reads the account again: it may have been banned, removed or given
+// another password while the client was computing.
+func (b *Backend) current(ctx context.Context, user jid.JID, used storage.Credential) *Failure {
 	account, err := b.store.Account(ctx, user)
 	if errors.Is(err, storage.ErrNotFound) {
 		return &Failure{Condition: NotAuthorized, cause: err}

@@ -11,6 +11,7 @@ import (
 	"mellium.im/sasl"
 
 	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/storage"
 )
 
 // MaxResponse limits one response of a client in bytes, after base64. Both
@@ -30,6 +31,7 @@ type Exchange struct {
 	ctx     context.Context // of the Step that is running
 	refusal *Failure        // why the permission callback said no
 	claimed jid.JID
+	used    storage.Credential // that was proven
 	delay   time.Duration
 	begun   bool
 	over    bool
@@ -78,6 +80,20 @@ func (x *Exchange) User() jid.JID {
 		return jid.JID{}
 	}
 	return x.claimed
+}
+
+// Still returns nil if the account that logged in exists, is open and has the
+// password that was proven; otherwise a *Failure. Time passes between a login
+// and the session: whoever removes or bans an account ends the sessions that
+// there are, and a session asks this once it can be found.
+func (x *Exchange) Still(ctx context.Context) error {
+	if !x.done {
+		return malformed("not logged in")
+	}
+	if f := x.backend.current(ctx, x.claimed, x.used); f != nil {
+		return f
+	}
+	return nil
 }
 
 // Claimed is the account that the client named, whether it exists or not, for

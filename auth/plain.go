@@ -31,5 +31,5 @@ func (x *Exchange) checkPlain(name, password, authzid []byte) *Failure {
 	if !ok {
 		return &Failure{Condition: NotAuthorized}
 	}
-	return x.backend.admit(x.ctx, x.claimed, used)
+	return x.admit(used)
 }

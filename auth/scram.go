@@ -68,7 +68,7 @@ func (x *Exchange) scramFinal(a *algorithm, s *scramState, message string) (bool
 	if !ok {
 		return false, nil, nil, &Failure{Condition: NotAuthorized}
 	}
-	if f := x.backend.admit(x.ctx, x.claimed, s.credential); f != nil {
+	if f := x.admit(s.credential); f != nil {
 		return false, nil, nil, f
 	}
 	return false, []byte("v=" + base64.StdEncoding.EncodeToString(signature)), nil, nil

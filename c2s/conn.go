@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -36,11 +38,13 @@ type conn struct {
 	exchange *auth.Exchange
 	attempts int
 	user     jid.JID
+	login    *auth.Exchange // that made it; nil once bound
 	session  *session.Session
-	loggedIn bool          // guarded by srv.mu
-	opened   atomic.Bool   // our stream header has been queued
-	bound    atomic.Bool   // the login timeout is over
-	gone     chan struct{} // closed when everything has been cleaned up
+	loggedIn bool                       // guarded by srv.mu
+	opened   atomic.Bool                // our stream header has been queued
+	bound    atomic.Bool                // the login timeout is over
+	gone     chan struct{}              // closed when everything has been cleaned up
+	delay    atomic.Pointer[time.Timer] // of a failed login
 
 	deep  bool              // the burst took more stack than messages do
 	half  router.Unfinished // an element that has not arrived in full
@@ -49,10 +53,12 @@ type conn struct {
 	then  func() bool       // what follows the burst, before reading on
 }
 
-var (
-	errLoginTimeout = errors.New("login timeout")
-	errUnbound      = errors.New("the resource was bound by another connection")
-)
+// maxLang is how long a language tag may be that is put on the stanzas of a
+// stream; RFC 5646 §4.4.1 asks for 35 bytes. Without a bound a small stanza
+// would become as large as the header was.
+const maxLang = 64
+
+var errUnbound = errors.New("the resource was bound by another connection")
 
 // serve takes over an accepted connection; it returns when the first wait begins.
 func (s *Server) serve(t transport.Conn, kind string, addr netip.Addr, secure, direct bool) {
@@ -102,6 +108,9 @@ func (c *conn) end(e *stanza.StreamError) {
 	} else {
 		c.t.Abort(e)
 	}
+	if d := c.delay.Load(); d != nil && d.Stop() {
+		d.Reset(0) // nobody waits for the answer any more
+	}
 }
 
 // read is the whole life of the connection, one burst at a time. Between the
@@ -129,11 +138,24 @@ func (c *conn) read() {
 }
 
 // burst works through what has arrived and returns why it ended; nil: it was
-// broken off, see proceed.
-func (c *conn) burst() error {
+// broken off, see proceed. A panic is a mistake of ours that this client has
+// found; the others must not pay for it.
+func (c *conn) burst() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.srv.Log.Error("connection panicked", "address", c.addr.String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = &stanza.StreamError{Condition: stanza.StreamInternalServerError}
+		}
+	}()
 	b := c.srv.Router.Burst()
 	b.Attach(c.half)
 	c.half = router.Unfinished{}
+	if cause := c.out.Ended(); cause != nil {
+		// Who has been told to go says nothing more, even if he does not read that.
+		c.t.Release()
+		b.End()
+		return cause
+	}
 	for {
 		st := b.Next()
 		tok, err := c.t.Next(st)
@@ -263,11 +285,13 @@ func result(st *stanza.Stanza) *stanza.Builder {
 func (c *conn) open() bool {
 	h := c.t.Header()
 	c.host, _ = jid.Parse(h.To)
-	c.lang = h.Lang
+	if c.lang = h.Lang; len(c.lang) > maxLang {
+		c.lang = ""
+	}
 	c.greet(h)
 	if c.m.required && !c.m.secure && !c.m.startTLS {
 		// Over a WebSocket nothing can be made secure any more (RFC 7395 §3.9).
-		if url := c.srv.Config().WebSocket.PublicURL; strings.HasPrefix(url, "wss:") {
+		if url := c.srv.Config().WebSocketURL(); strings.HasPrefix(url, "wss:") {
 			return c.quit(&stanza.StreamError{Condition: stanza.StreamSeeOtherHost, See: url})
 		}
 		return c.quit(&stanza.StreamError{Condition: stanza.StreamPolicyViolation, Text: "TLS is required; use wss"})

@@ -62,7 +62,7 @@ func (c *conn) authenticate(a action) bool {
 	}
 	c.exchange = nil
 	return c.after(x.Delay(), func() bool {
-		c.user = x.User()
+		c.user, c.login = x.User(), x
 		c.m.authenticated, c.m.domain, c.m.state = true, c.user.Domain(), awaitHeader
 		c.out.Append(saslElement("success", challenge))
 		c.out.Flush()
@@ -120,11 +120,10 @@ func (c *conn) after(delay time.Duration, fn func() bool) bool {
 	}
 	c.out.Flush()
 	c.then = func() bool {
-		c.then = nil
-		time.AfterFunc(delay, func() {
+		c.delay.Store(time.AfterFunc(delay, func() {
 			c.then = fn
 			c.proceed()
-		})
+		}))
 		return false
 	}
 	return false
@@ -144,6 +143,8 @@ func (c *conn) bind(st *stanza.Stanza, resource string) bool {
 		Addr: netip.AddrPortFrom(c.addr, c.t.RemoteAddr().Port()), Transport: c.kind, Since: time.Unix(c.srv.Wheel.Now(), 0),
 	}, c.out)
 	c.displace(full)
+	// From Add on anybody may send to the session: the answer has to be first.
+	c.out.Append(result(st).Open("bind", nsBind).Text("jid", full.String()).Bytes())
 	if old := c.srv.Registry.Add(s); old != nil {
 		c.evict(old)
 	}
@@ -155,9 +156,23 @@ func (c *conn) bind(st *stanza.Stanza, resource string) bool {
 	c.srv.strange.Add(-1)
 	c.srv.mu.Unlock()
 	c.srv.Router.Fire(modules.Bound, s)
-	c.out.Append(result(st).Open("bind", nsBind).Text("jid", full.String()).Bytes())
+	err = c.login.Still(context.Background())
+	c.login = nil
+	if f, bad := errors.AsType[*auth.Failure](err); bad {
+		return c.quit(c.expelled(f))
+	}
 	c.srv.Log.Info("session opened", "account", full.Bare().String(), "resource", resource, "session", s.Ref.ID, "address", c.addr.String(), "transport", c.kind)
 	return true
+}
+
+// expelled is the error for a client whose account was closed, or whose
+// password was changed, between login and bind.
+func (c *conn) expelled(f *auth.Failure) *stanza.StreamError {
+	if f.Condition == auth.TemporaryAuthFailure {
+		c.srv.Log.Error("bind failed for a reason of the server", "account", c.user.String(), "error", errors.Unwrap(f))
+		return &stanza.StreamError{Condition: stanza.StreamInternalServerError}
+	}
+	return &stanza.StreamError{Condition: stanza.StreamNotAuthorized, Text: "the account has been closed or has another password"}
 }
 
 func randomResource() string {

@@ -10,8 +10,10 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/c2s/transport"
@@ -145,13 +147,19 @@ func (s *Server) admit(c *conn) error {
 		return errStopping
 	case len(s.conns) >= l.Connections, s.strange.Load() >= int64(l.ConnectionsBeforeLogin):
 		return errTooMany
-	case l.ConnectionsPerAddress > 0 && !c.addr.IsLoopback() && s.byAddr[c.addr] >= l.ConnectionsPerAddress:
+	case l.ConnectionsPerAddress > 0 && s.byAddr[c.addr] >= l.ConnectionsPerAddress && !s.many(c.addr):
 		return errTooManyHere
 	}
 	s.conns[c] = struct{}{}
 	s.byAddr[c.addr]++
 	s.strange.Add(1)
 	return nil
+}
+
+// many reports whether an address stands for many clients: the loopback, or a
+// trusted proxy that did not say whose connection it is.
+func (s *Server) many(a netip.Addr) bool {
+	return a.IsLoopback() || slices.ContainsFunc(s.Config().HTTP.TrustedPrefixes(), func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 func (s *Server) forget(c *conn) {
@@ -169,9 +177,10 @@ func (s *Server) forget(c *conn) {
 	}
 }
 
-// Shutdown tells every client system-shutdown, waits until their connections
-// have ended and what follows has been done, and returns the context's error
-// if that takes too long. Listeners must have been closed before.
+// Shutdown tells every client system-shutdown and waits until their connections
+// have ended and what follows has been done. When the context ends before that
+// the rest is cut off; the error is the context's, for connections that have not
+// even ended then. Listeners must have been closed before.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
@@ -183,15 +192,32 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, c := range all {
 		c.end(&stanza.StreamError{Condition: stanza.StreamSystemShutdown})
 	}
+	if ended(ctx, all) {
+		return nil
+	}
+	s.Log.Warn("clients cut off that did not read the end of their stream in time")
+	for _, c := range all {
+		c.out.Abort(errStopping)
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cutOff)
+	defer cancel()
+	if ended(last, all) {
+		return nil
+	}
+	return ctx.Err()
+}
+
+// cutOff is how long a connection may take to end once its socket is closed.
+const cutOff = 2 * time.Second
+
+// ended waits for connections and reports whether all have ended in time.
+func ended(ctx context.Context, all []*conn) bool {
 	for _, c := range all {
 		select {
 		case <-c.gone:
 		case <-ctx.Done():
-			for _, c := range all {
-				c.t.Abort(errStopping)
-			}
-			return ctx.Err()
+			return false
 		}
 	}
-	return nil
+	return true
 }

@@ -38,6 +38,8 @@ type Node interface {
 	Publish(e session.Entry, gone bool)
 	// Lookup appends the account's sessions on other nodes to dst.
 	Lookup(dst []session.Entry, bare jid.JID) []session.Entry
+	// All appends every session on other nodes to dst.
+	All(dst []session.Entry) []session.Entry
 	// Deliver hands elements to sessions of other nodes. It does not wait for
 	// them; gone is called, on any goroutine, for those that no session took.
 	Deliver(ds []Delivery, gone func(Delivery))
@@ -112,6 +114,19 @@ func (n *local) Lookup(dst []session.Entry, bare jid.JID) []session.Entry {
 	for _, e := range n.hub.entries[bare] {
 		if e.Ref.Node != n.id {
 			dst = append(dst, e)
+		}
+	}
+	return dst
+}
+
+func (n *local) All(dst []session.Entry) []session.Entry {
+	n.hub.mu.RLock()
+	defer n.hub.mu.RUnlock()
+	for _, entries := range n.hub.entries {
+		for _, e := range entries {
+			if e.Ref.Node != n.id {
+				dst = append(dst, e)
+			}
 		}
 	}
 	return dst

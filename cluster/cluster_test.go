@@ -10,10 +10,10 @@ import (
 
 // node remembers what it is asked.
 type node struct {
-	got, gone []string
-	kicked    []session.Ref
-	dropped   []string
-	full      bool
+	got     []string
+	kicked  []session.Ref
+	dropped []string
+	full    bool
 }
 
 func (n *node) Receive(ds []Delivery) (gone []Delivery) {
@@ -26,7 +26,9 @@ func (n *node) Receive(ds []Delivery) (gone []Delivery) {
 	}
 	return gone
 }
-func (n *node) Invalidated(kind string, key jid.JID) { n.dropped = append(n.dropped, kind+" "+key.String()) }
+func (n *node) Invalidated(kind string, key jid.JID) {
+	n.dropped = append(n.dropped, kind+" "+key.String())
+}
 func (n *node) Kick(ref session.Ref, _ stanza.StreamCondition, _ string) {
 	n.kicked = append(n.kicked, ref)
 }

@@ -40,6 +40,7 @@ func TestResultForms(t *testing.T) {
 		{"pairs", command.ListOf("details", pair), []command.Row{{"reason", "spam"}, {"bandate", "today"}}, "reason\tspam\nbandate\ttoday", `{"reason":"spam","bandate":"today"}`},
 		{"no pairs", command.ListOf("details", pair), []command.Row{}, "", `{}`},
 		{"a value that would break a line", command.ListOf("users", command.TextOf("username")), []string{"a\tb\nc"}, "a b c", `["a\tb\nc"]`},
+		{"a stanza", pair, command.Row{"a", "<iq from='a&amp;b'/>"}, "a\t<iq from='a&amp;b'/>", `{"name":"a","value":"<iq from='a&amp;b'/>"}`},
 		{"a column that would break a line", pair, command.Row{"a\n", "b\tc"}, "a \tb c", `{"name":"a\n","value":"b\tc"}`},
 	}
 	for _, test := range tests {

@@ -17,6 +17,7 @@ const (
 	Unknown     Reason = "unknown"       // no such command
 	Conflict    Reason = "conflict"      // what should be new is there
 	NotFound    Reason = "not_found"     // what should be there is not
+	UnknownHost Reason = "unknown_host"  // a domain that is not served here
 	Unavailable Reason = "not_available" // not on this server, or not now
 )
 
@@ -68,7 +69,7 @@ func HTTPStatus(err error) int {
 		switch e.Reason {
 		case Usage:
 			return http.StatusBadRequest
-		case Unknown, NotFound:
+		case Unknown, UnknownHost, NotFound:
 			return http.StatusNotFound
 		case Conflict:
 			return http.StatusConflict

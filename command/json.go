@@ -9,7 +9,17 @@ import (
 // Encode is the result as JSON in the form of ejabberd's HTTP API: 0 or 1 for a
 // Rescode, an array for a List, an object for a Tuple, and one object for a List
 // of pairs. The value must pass Check.
-func (f Field) Encode(v any) (json.RawMessage, error) { return json.Marshal(f.plain(v)) }
+func (f Field) Encode(v any) (json.RawMessage, error) { return marshal(f.plain(v)) }
+
+// marshal is json.Marshal that leaves <, > and & alone: results hold stanzas,
+// and people read them.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
 
 // isPairs reports whether the field is a list of rows "name, value", which JSON
 // shows as one object.
@@ -31,11 +41,11 @@ func (p pairs) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		name, err := json.Marshal(row[0])
+		name, err := marshal(row[0])
 		if err != nil {
 			return nil, err
 		}
-		value, err := json.Marshal(row[1])
+		value, err := marshal(row[1])
 		if err != nil {
 			return nil, err
 		}

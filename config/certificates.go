@@ -39,6 +39,9 @@ func (c *Config) Certificates() ([]tls.Certificate, []Problem) {
 			report("tls.key_file", culprit, err.Error())
 		default:
 			report("tls.cert_file", culprit, err.Error())
+			if _, err := os.ReadFile(t.KeyFile); err != nil {
+				report("tls.key_file", t.KeyFile, unreadable(err).Error())
+			}
 		}
 	}
 	if dir := c.TLS.CertDir; dir != "" {

@@ -78,6 +78,8 @@ func TestCertificates(t *testing.T) {
 		{"both", "cert_dir: DIR/certs\n  cert_file: DIR/a.crt\n  key_file: DIR/a.key", []string{"example.org", "example.com", "example.net"}, ""},
 		{"no certificate", "cert_file: DIR/none\n  key_file: DIR/a.key", nil, `xmppd.yml:2: tls.cert_file: "DIR/none" cannot be read: no such file or directory`},
 		{"no key", "cert_file: DIR/a.crt\n  key_file: DIR/none", nil, `xmppd.yml:3: tls.key_file: "DIR/none" cannot be read: no such file or directory`},
+		{"neither", "cert_file: DIR/none\n  key_file: DIR/nothing", nil, `xmppd.yml:2: tls.cert_file: "DIR/none" cannot be read: no such file or directory
+xmppd.yml:3: tls.key_file: "DIR/nothing" cannot be read: no such file or directory`},
 		{"junk as certificate", "cert_file: DIR/junk\n  key_file: DIR/a.key", nil, `xmppd.yml:2: tls.cert_file: "DIR/junk" holds no certificate in PEM`},
 		{"junk as key", "cert_file: DIR/a.crt\n  key_file: DIR/junk", nil, `xmppd.yml:3: tls.key_file: "DIR/junk" holds no usable private key in PEM`},
 		{"swapped", "cert_file: DIR/a.key\n  key_file: DIR/a.crt", nil, `xmppd.yml:2: tls.cert_file: "DIR/a.key" holds no certificate in PEM`},

@@ -6,13 +6,15 @@ package config
 
 import (
 	"net/netip"
+	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
 // Size is a number of bytes. In the file it is a plain number or a number with
 // one of the units KiB, MiB and GiB, such as 256KiB.
-type Size int
+type Size int64
 
 // Config is immutable after [Load]; a reload makes a new one, so that a pointer
 // to it may be shared by all goroutines without a lock.
@@ -130,7 +132,7 @@ type HTTP struct {
 
 // WebSocket is about XMPP over WebSocket (RFC 7395).
 type WebSocket struct {
-	PublicURL string `key:"public_url" doc:"Announced in host-meta (XEP-0156), such as wss://example.org/ws; empty derives it from http.public_url."`
+	PublicURL string `key:"public_url" doc:"Announced in host-meta (XEP-0156), such as wss://example.org/ws, and told to who may not log in without TLS; empty derives it from http.public_url."`
 }
 
 // Source names the file that was read, or is empty if there was none.
@@ -149,4 +151,19 @@ func (h *HTTP) TrustedPrefixes() []netip.Prefix {
 		}
 	}
 	return prefixes
+}
+
+// WebSocketURL is where the world reaches the WebSocket: websocket.public_url,
+// else derived from http.public_url; empty if the operator has named neither,
+// because the server cannot know how it is reached from outside.
+func (c *Config) WebSocketURL() string {
+	if c.WebSocket.PublicURL != "" || c.HTTP.PublicURL == "" {
+		return c.WebSocket.PublicURL
+	}
+	u, err := url.Parse(c.HTTP.PublicURL)
+	if err != nil {
+		return ""
+	}
+	u.Scheme = map[string]string{"https": "wss", "http": "ws"}[u.Scheme]
+	return strings.TrimSuffix(u.String(), "/") + "/ws"
 }

@@ -60,6 +60,10 @@ func (ps Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Sorted puts what has a line first, in the order of the file, and keeps one of
+// what was found twice: problems come from several checks.
+func Sorted(ps []Problem) Problems { return slices.Compact(Problems(ps).sorted()) }
+
 // sorted puts what has a line first, in the order of the file.
 func (ps Problems) sorted() Problems {
 	slices.SortStableFunc(ps, func(a, b Problem) int {

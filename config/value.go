@@ -174,30 +174,30 @@ func textOf(v reflect.Value) string {
 // units from large to small; a size is written with the largest that fits.
 var units = [...]struct {
 	name  string
-	bytes int
+	bytes Size
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
 
 func parseSize(s string) (Size, bool) {
-	factor := 1
+	factor := Size(1)
 	for _, u := range units {
 		if head, ok := strings.CutSuffix(s, u.name); ok {
 			s, factor = strings.TrimSpace(head), u.bytes
 			break
 		}
 	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 || n > math.MaxInt/factor {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || Size(n) > math.MaxInt64/factor {
 		return 0, false
 	}
-	return Size(n * factor), true
+	return Size(n) * factor, true
 }
 
 // String writes the size as the file may have it, such as 256KiB.
 func (s Size) String() string {
 	for _, u := range units {
-		if s != 0 && int(s)%u.bytes == 0 {
-			return strconv.Itoa(int(s)/u.bytes) + u.name
+		if s != 0 && s%u.bytes == 0 {
+			return strconv.FormatInt(int64(s/u.bytes), 10) + u.name
 		}
 	}
-	return strconv.Itoa(int(s))
+	return strconv.FormatInt(int64(s), 10)
 }

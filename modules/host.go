@@ -115,6 +115,17 @@ func (h *Host) OnUserRemoved(fn func(context.Context, jid.JID) error) {
 // once; a command that concerns a domain has it among its arguments.
 func (h *Host) Command(c command.Command) { h.tables.commands = append(h.tables.commands, c) }
 
+// Account is the address that two arguments of an admin command make. Its
+// domain must be one of this server's: a misspelt one would look like an account
+// without anything.
+func (h *Host) Account(a command.Args, user, host string) (jid.JID, error) {
+	account, err := a.Account(user, host)
+	if err == nil && !h.Hosted(account.Domain()) {
+		err = command.Errorf(command.UnknownHost, "Unknown virtual host")
+	}
+	return account, err
+}
+
 // HTTP serves a pattern of net/http.ServeMux on the HTTP listeners.
 func (h *Host) HTTP(pattern string, hd http.Handler) {
 	h.tables.http = append(h.tables.http, HTTPRoute{pattern, hd})

@@ -67,7 +67,9 @@ const (
 
 // Stop is returned by a handler that has dealt with the stanza: it goes no
 // further and nobody gets an error.
-var Stop = errors.New("stanza consumed") //nolint:errname // control flow, like io.EOF
+//
+//lint:ignore ST1012 control flow, like io.EOF
+var Stop = errors.New("stanza consumed")
 
 // Handler is one step of a stage. It returns nil (go on), Stop, a
 // *stanza.Error (the sender gets it) or another error (logged once, the sender

@@ -111,7 +111,7 @@ func (b *Burst) route(ctx context.Context, s *session.Session, from jid.JID, st 
 	kept := false
 	defer func() {
 		if p := recover(); p != nil {
-			b.r.Log.Error("handler panicked", "account", from.Bare().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			b.panicked(from, p)
 			b.bounce(l, stanza.InternalServerError(""))
 		}
 		if !kept {
@@ -183,15 +183,31 @@ func (b *Burst) endRun() {
 	run := b.run
 	b.run, b.bytes = b.run[:0], 0
 	for i, l := range run {
-		if err := l.failed(b.write.Errs); err != nil {
-			b.refuse(l, err)
-		} else {
-			b.finish(l)
-		}
+		b.conclude(l)
 		run[i] = nil
 		b.release(l)
 	}
 	b.write.Reset()
+}
+
+// conclude delivers one message of a run, or tells the sender why not. A handler
+// that panics behind the commit does not keep the rest of the run from its
+// recipients.
+func (b *Burst) conclude(l *leg) {
+	defer func() {
+		if p := recover(); p != nil {
+			b.panicked(l.From, p)
+		}
+	}()
+	if err := l.failed(b.write.Errs); err != nil {
+		b.refuse(l, err)
+	} else {
+		b.finish(l)
+	}
+}
+
+func (b *Burst) panicked(from jid.JID, p any) {
+	b.r.Log.Error("handler panicked", "account", from.Bare().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
 // failed is the first error of the leg's rows.

@@ -292,8 +292,9 @@ func (r *Router) missedRemote(o *origin, xml []byte) {
 
 // refuse answers a message whose rows could not be written.
 func (b *Burst) refuse(l *leg, err error) {
-	if errors.Is(err, storage.ErrTooMany) {
-		// XEP-0160 §3: the queue of the recipient is full.
+	if errors.Is(err, storage.ErrTooMany) || errors.Is(err, storage.ErrNotFound) {
+		// XEP-0160 §3: the queue of the recipient is full, or the account has been
+		// removed meanwhile.
 		b.bounce(l, stanza.ServiceUnavailable(""))
 		return
 	}

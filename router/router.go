@@ -95,6 +95,18 @@ func (r *Router) Sessions(dst []session.Entry, bare jid.JID) []session.Entry {
 	return dst
 }
 
+// AllSessions appends the sessions of all accounts on all nodes to dst.
+func (r *Router) AllSessions(dst []session.Entry) []session.Entry {
+	r.Registry.All(func(s *session.Session) bool {
+		dst = append(dst, s.Entry())
+		return true
+	})
+	if r.node != nil {
+		dst = r.node.All(dst)
+	}
+	return dst
+}
+
 // Send implements modules.Services.
 func (r *Router) Send(to session.Ref, xml []byte) bool {
 	b := r.Burst()
@@ -178,6 +190,11 @@ func (r *Router) Fire(e modules.Event, s *session.Session) {
 	defer b.End()
 	f := b.flight(context.Background(), s, s.JID)
 	f.Owner = s.JID.Bare()
+	defer func() {
+		if p := recover(); p != nil {
+			b.panicked(s.JID, p)
+		}
+	}()
 	t.Fire(e, f)
 }
 

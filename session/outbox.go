@@ -2,8 +2,10 @@ package session
 
 import (
 	"errors"
+	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/xmppd/xmppd/stanza"
 )
@@ -31,6 +33,10 @@ type Link interface {
 
 // ErrSlowConsumer is why a connection was closed whose client did not read.
 var ErrSlowConsumer = errors.New("slow consumer: outbox full")
+
+// shutPatience is how long a client may take to read what was queued when its
+// stream was closed. It keeps its address until then.
+const shutPatience = 5 * time.Second
 
 // chunk sizes: most bursts fit the small one; a TLS record holds the large one.
 const (
@@ -99,7 +105,9 @@ type Outbox struct {
 	queue    [][]byte // chunks not yet given to the link, oldest first
 	bytes    int      // in queue
 	flushing bool
-	closed   bool // nothing more is taken
+	stalled  bool  // of flushing: the peer has to read first
+	closed   bool  // nothing more is taken
+	cause    error // of that
 	shut     *stanza.StreamError
 	finish   bool // the link is to be finished once the queue is empty
 }
@@ -173,16 +181,32 @@ func (o *Outbox) AppendRaw(framed []byte) bool {
 
 // room reports whether size more bytes may be queued. A client that reads
 // nothing is closed here; the reader of the connection notices and cleans up.
+// It may release mu for a while.
 func (o *Outbox) room(size int) bool {
 	if o.closed {
 		return false
 	}
-	if int64(o.bytes+size) <= o.limit.Load() && (o.bytes == 0 || o.pool.room(size)) {
+	if o.fits(size) {
 		return true
 	}
-	o.close()
+	if !o.flushing {
+		// No fault of the client: one burst has more for it than it may queue.
+		o.flushing = true
+		o.drain()
+		o.mu.Lock()
+		if o.closed || o.fits(size) {
+			return !o.closed
+		}
+	}
+	o.close(ErrSlowConsumer)
 	go o.link.Abort(ErrSlowConsumer)
 	return false
+}
+
+// fits reports whether size more bytes are within the limits. When all outboxes
+// together are full only those suffer whose clients do not read.
+func (o *Outbox) fits(size int) bool {
+	return int64(o.bytes+size) <= o.limit.Load() && (!o.stalled && o.flushing || o.bytes == 0 || o.pool.room(size))
 }
 
 // tail is the last chunk, with room for size bytes.
@@ -236,16 +260,18 @@ func (o *Outbox) drain() {
 
 		o.mu.Lock()
 		if err != nil {
-			o.close()
+			o.close(err)
 			o.flushing = false
 			o.mu.Unlock()
 			o.link.Abort(err)
 			return
 		}
 		if o.link.Pending() > 0 {
+			o.stalled = true
 			o.mu.Unlock() // flushing stays set: the drained callback goes on
 			o.link.OnDrained(func() {
 				o.mu.Lock()
+				o.stalled = false
 				o.drain()
 			})
 			return
@@ -255,7 +281,7 @@ func (o *Outbox) drain() {
 
 // Shut queues the end of the stream behind what is queued already, takes
 // nothing more and flushes. Only the first call counts. A nil error closes the
-// stream without one.
+// stream without one. A client that does not read all of it soon is cut off.
 func (o *Outbox) Shut(err *stanza.StreamError) {
 	o.mu.Lock()
 	if o.closed {
@@ -263,8 +289,24 @@ func (o *Outbox) Shut(err *stanza.StreamError) {
 		return
 	}
 	o.closed, o.finish, o.shut = true, true, err
+	if err != nil {
+		o.cause = err
+	}
 	o.mu.Unlock()
 	o.Flush()
+	o.mu.Lock()
+	late := o.finish
+	o.mu.Unlock()
+	if late {
+		time.AfterFunc(shutPatience, func() {
+			o.mu.Lock()
+			late := o.finish
+			o.mu.Unlock()
+			if late {
+				o.Abort(ErrSlowConsumer)
+			}
+		})
+	}
 }
 
 // Discard drops what is queued and takes nothing more; for a connection that
@@ -272,11 +314,13 @@ func (o *Outbox) Shut(err *stanza.StreamError) {
 func (o *Outbox) Discard() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.close()
+	o.close(net.ErrClosed)
 }
 
-func (o *Outbox) close() {
-	o.closed = true
+func (o *Outbox) close(cause error) {
+	if !o.closed {
+		o.closed, o.cause = true, cause
+	}
 	for i, c := range o.queue {
 		o.pool.put(c)
 		o.queue[i] = nil
@@ -287,8 +331,18 @@ func (o *Outbox) close() {
 
 // Abort drops what is queued and closes the connection without a word.
 func (o *Outbox) Abort(cause error) {
-	o.Discard()
+	o.mu.Lock()
+	o.close(cause)
+	o.mu.Unlock()
 	o.link.Abort(cause)
+}
+
+// Ended returns why the outbox takes nothing more, nil if it does or the stream
+// was closed without an error.
+func (o *Outbox) Ended() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.cause
 }
 
 // Closed reports whether the outbox takes nothing more.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/stanza"
@@ -147,14 +149,59 @@ func TestOutboxOverflowClosesTheSlowConsumer(t *testing.T) {
 func TestOutboxTotalLimit(t *testing.T) {
 	t.Parallel()
 	pool := NewChunks(1000)
-	one, two := NewOutbox(new(wire), pool, 1<<20), NewOutbox(new(wire), pool, 1<<20)
+	one, two := NewOutbox(new(wire), pool, 1<<20), NewOutbox(&wire{stalled: true}, pool, 1<<20)
 	if !one.Append(bytes.Repeat([]byte("x"), 900)) {
 		t.Fatal("the first 900 bytes were refused")
 	}
-	two.Append([]byte("<a/>")) // an empty outbox always takes one element
+	two.Append([]byte("<a/>"))
+	two.Flush()
+	two.Append([]byte("<b/>")) // an empty outbox always takes one element
 	if two.Append(bytes.Repeat([]byte("x"), 900)) {
-		t.Error("more than the total was taken")
+		t.Error("more than the total was taken for a client that does not read")
 	}
+	for range 3 {
+		if !one.Append(bytes.Repeat([]byte("x"), 900)) {
+			t.Fatal("a client that reads suffers from those that do not")
+		}
+	}
+}
+
+// One burst may have more for a client than it may queue; that is not its fault.
+func TestOutboxGivesTheClientAChance(t *testing.T) {
+	t.Parallel()
+	w := new(wire)
+	o := NewOutbox(w, NewChunks(0), 1000)
+	for range 100 {
+		if !o.Append(bytes.Repeat([]byte("x"), 100)) {
+			t.Fatal("closed although the client reads")
+		}
+	}
+	o.Flush()
+	if n := len(w.text()); n != 100*100 {
+		t.Errorf("%d bytes arrived", n)
+	}
+}
+
+// A client that reads nothing does not outlive the end of its stream for long.
+func TestShutWaitsNotForEver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{stalled: true}
+		o := NewOutbox(w, NewChunks(0), 1000)
+		o.Append([]byte("<a/>"))
+		o.Flush()
+		o.Append([]byte("<b/>"))
+		end := &stanza.StreamError{Condition: stanza.StreamConflict}
+		o.Shut(end)
+		time.Sleep(shutPatience) // of the bubble
+		synctest.Wait()
+		if !errors.Is(w.aborted, ErrSlowConsumer) || o.Queued() != 0 {
+			t.Errorf("aborted: %v, %d bytes queued", w.aborted, o.Queued())
+		}
+		if o.Ended() != error(end) {
+			t.Errorf("ended by %v", o.Ended())
+		}
+	})
 }
 
 func TestShutSendsWhatIsQueuedFirst(t *testing.T) {

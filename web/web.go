@@ -76,17 +76,22 @@ func (s *Server) Serve(l net.Listener, tls bool) error {
 	return nil
 }
 
-// Shutdown closes the listeners and waits for requests under way.
+// Shutdown closes the listeners and waits for requests under way; those that
+// the context does not wait for are cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(shutdown(ctx, s.plain), shutdown(ctx, s.secure))
 }
 
 // shutdown does not mind that somebody has closed the listener before.
 func shutdown(ctx context.Context, s *http.Server) error {
-	if err := s.Shutdown(ctx); !errors.Is(err, net.ErrClosed) {
+	switch err := s.Shutdown(ctx); {
+	case errors.Is(err, net.ErrClosed):
+		return nil
+	case err != nil && ctx.Err() != nil:
+		return s.Close()
+	default:
 		return err
 	}
-	return nil
 }
 
 // Client is who sent a request.

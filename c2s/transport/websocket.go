@@ -125,7 +125,7 @@ func (w *WebSocket) nextMessage() ([]byte, error) {
 		if h.OpCode == ws.OpBinary {
 			return nil, w.fail(ws.StatusUnsupportedData, stanza.StreamPolicyViolation, "binary message") // RFC 7395 §3.2
 		}
-		if h.Length+int64(w.size) > int64(w.maxMessage()) {
+		if h.Length > int64(w.maxMessage()-w.size) { // not added: a length may be close to the largest number
 			return nil, w.fail(ws.StatusMessageTooBig, stanza.StreamPolicyViolation, "message too large")
 		}
 		end := size + int(h.Length)

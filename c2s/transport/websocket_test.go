@@ -40,6 +40,8 @@ func TestFrames(t *testing.T) {
 	reserved := text("<presence/>")
 	reserved[0] |= 0x40
 	huge := []byte{0x81, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4}
+	// Added to what has come, its length would be negative.
+	overflow := []byte{0x80, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4}
 	msb := []byte{0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}
 	tests := []struct {
 		name  string
@@ -73,6 +75,7 @@ func TestFrames(t *testing.T) {
 		{name: "absurdly large", send: msb, cond: stanza.StreamPolicyViolation, code: 1002},
 		{name: "too large in fragments", send: join(frame(ws.OpText, false, strings.Repeat("<", 99_000)), frame(ws.OpContinuation, false, strings.Repeat("<", 1001))),
 			cond: stanza.StreamPolicyViolation, code: 1009},
+		{name: "absurdly large fragment", send: join(frame(ws.OpText, false, "<"), overflow), cond: stanza.StreamPolicyViolation, code: 1009},
 		{name: "invalid UTF-8", send: text("<message><body>\xff</body></message>"), cond: stanza.StreamUnsupportedEncoding, code: 1007},
 		{name: "UTF-8 cut by fragments", send: join(frame(ws.OpText, false, "<message><body>\xc3"), frame(ws.OpContinuation, true, "\xa9</body></message>")),
 			want: []string{"<message><body>é</body></message>"}},

@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,6 +117,7 @@ func TestCtl(t *testing.T) {
 		{"code as JSON", []string{"--json", "check_account", "romeo"}, "", outcome{"1\n", "", 1}},
 		{"rows", []string{"sessions"}, "", outcome{"a@b/c\t1\nd@e/f\t2\n", "", 0}},
 		{"rows as JSON", []string{"sessions", "--json"}, "", outcome{`[{"jid":"a@b/c","port":1},{"jid":"d@e/f","port":2}]` + "\n", "", 0}},
+		{"markup as JSON", []string{"--json", "repeat", "<a>&</a>", "1"}, "", outcome{`"<a>&</a>"` + "\n", "", 0}},
 		{"no rows", []string{"nothing"}, "", outcome{"", "", 0}},
 		{"too few", []string{"register", "romeo"}, "", outcome{"", "xmppd ctl: the command register requires 2 arguments more; see xmppd ctl help register\n", 2}},
 		{"too many", []string{"sessions", "x"}, "", outcome{"", "xmppd ctl: the command sessions requires 1 argument less; see xmppd ctl help sessions\n", 2}},
@@ -266,5 +269,76 @@ func TestCtlJSON(t *testing.T) {
 		if !json.Valid([]byte(got.Out)) {
 			t.Errorf("%v: %q", args, got.Out)
 		}
+	}
+}
+
+// A start that fails says everything that is wrong at once: the file, what the
+// modules think of it, the certificate, and the addresses that are in use.
+func TestStartSaysEverythingAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	file := filepath.Join(dir, "xmppd.yml")
+	text := `log: {level: loud}
+listen:
+  c2s: ["ADDR"]
+  c2s_tls: ["127.0.0.1:0", "nonsense"]
+  http: ["ADDR"]
+  https: []
+  admin: []
+tls:
+  cert_file: DIR/none.crt
+  key_file: DIR/none.key
+modules:
+  ping: {intervall: 3s}
+  pong: {}
+`
+	if err := os.WriteFile(file, []byte(strings.NewReplacer("DIR", dir, "ADDR", taken.Addr().String()).Replace(text)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := outcome{Code: 1, Err: `FILE:1: log.level: "loud" is not one of debug, info, warn, error
+FILE:3: listen.c2s[0]: "ADDR" cannot be listened on: address already in use
+FILE:4: listen.c2s_tls[1]: "nonsense" is not an address such as :5222 or 192.0.2.1:5222
+FILE:5: listen.http[0]: "ADDR" cannot be listened on: address already in use
+FILE:5: listen.http[0]: "ADDR" is already taken by listen.c2s
+FILE:9: tls.cert_file: "DIR/none.crt" cannot be read: no such file or directory
+FILE:10: tls.key_file: "DIR/none.key" cannot be read: no such file or directory
+FILE:12: modules.ping.intervall: unknown key; did you mean modules.ping.interval?
+FILE:13: modules.pong: unknown module; did you mean modules.ping?
+`}
+	got := call(t, dir, "", "xmppd", "serve", "--config", file)
+	got.Err = strings.NewReplacer("DIR/xmppd.yml", "FILE", taken.Addr().String(), "ADDR").Replace(got.Err)
+	// Both things are true of the second address, in either order.
+	if diff := cmp.Diff(slices.Sorted(strings.Lines(want.Err)), slices.Sorted(strings.Lines(got.Err))); diff != "" || got.Code != 1 || got.Out != "" {
+		t.Errorf("exit %d (-want +got):\n%s", got.Code, diff)
+	}
+	// Nothing else is wrong: still the same line, and the same exit code.
+	if err := os.WriteFile(file, []byte("listen: {c2s: ['"+taken.Addr().String()+"'], c2s_tls: [], http: [], https: [], admin: []}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got = call(t, dir, "", "xmppd", "--config", file)
+	if line := "DIR/xmppd.yml:1: listen.c2s[0]: \"" + taken.Addr().String() + "\" cannot be listened on: address already in use\n"; got != (outcome{"", line, 1}) {
+		t.Errorf("got %+v, want %q", got, line)
+	}
+	// check-config does not mind: the server that runs has the address.
+	if got := call(t, dir, "", "xmppd", "check-config", "--config", file); got.Code != 0 {
+		t.Errorf("check-config: %+v", got)
+	}
+}
+
+// What `xmppd config` prints is a configuration.
+func TestPrintedConfigLoads(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	file := filepath.Join(dir, "xmppd.yml")
+	if err := os.WriteFile(file, []byte(call(t, dir, "", "xmppd", "config").Out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := call(t, dir, "", "xmppd", "check-config", "--config", file); got.Code != 0 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -138,7 +138,11 @@ func (t *ctl) print(c *command.Command, result json.RawMessage) error {
 		return t.fail(command.ExitError, "decode the result of %s: %v", c.Name, err)
 	}
 	if t.json {
-		fmt.Fprintln(t.out, strings.TrimSpace(string(result)))
+		object, err := c.Result.Encode(v) // for people: without the escapes of the socket
+		if err != nil {
+			return t.fail(command.ExitError, "encode the result of %s: %v", c.Name, err)
+		}
+		fmt.Fprintln(t.out, string(object))
 	} else if text := c.Result.Format(v); text != "" {
 		fmt.Fprintln(t.out, text)
 	}

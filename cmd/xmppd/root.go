@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -98,19 +99,23 @@ func (p *program) addConfigFlag(c *cobra.Command) {
 }
 
 func (p *program) serve(c *cobra.Command, _ []string) error {
-	cfg, err := p.load()
+	cfg, err := p.load((*config.Config).Occupied)
 	if err != nil {
 		return err
 	}
 	if err := p.serveNode(c.Context(), cfg); err != nil {
-		return &exit{command.ExitError, err.Error()}
+		return &exit{command.ExitError, strings.ReplaceAll(err.Error(), "\n", "\nxmppd: ")}
 	}
 	return nil
 }
 
-// load reads the configuration and prints every problem on a line of its own.
-func (p *program) load() (*config.Config, error) {
+// load reads the configuration and prints every problem on a line of its own,
+// those that further checks find among them.
+func (p *program) load(further ...func(*config.Config) []config.Problem) (*config.Config, error) {
 	cfg, problems := p.problems()
+	for _, check := range further {
+		problems = config.Sorted(append(problems, check(cfg)...))
+	}
 	if len(problems) == 0 {
 		return cfg, nil
 	}
@@ -125,5 +130,5 @@ func (p *program) load() (*config.Config, error) {
 func (p *program) problems() (*config.Config, []config.Problem) {
 	cfg, problems := config.Load(p.configFile, p.env)
 	problems = append(problems, all.Problems(cfg)...)
-	return cfg, append(problems, cfg.Check()...)
+	return cfg, config.Sorted(append(problems, cfg.Check()...))
 }

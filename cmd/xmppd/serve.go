@@ -21,6 +21,9 @@ import (
 
 // serveNode runs the server until ctx is done or a listener fails.
 func (p *program) serveNode(ctx context.Context, cfg *config.Config) error {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // unheard, it would end the process
+	defer signal.Stop(hup)
 	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
 		return err
@@ -55,7 +58,7 @@ func (p *program) serveNode(ctx context.Context, cfg *config.Config) error {
 	for _, l := range n.Listener("listen.admin") {
 		go observe.Serve(l) // ends with the listener
 	}
-	err = wait(ctx, n, log, func() {
+	err = wait(ctx, n, hup, func() {
 		if _, _, err := set.Call(context.WithoutCancel(ctx), "reload_config", nil); err != nil {
 			log.Error("reload failed", "error", err)
 		}
@@ -63,16 +66,14 @@ func (p *program) serveNode(ctx context.Context, cfg *config.Config) error {
 	log.Info("stopping")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.ShutdownTimeout)
 	defer cancel()
-	err = errors.Join(err, n.Shutdown(grace), observe.Shutdown(grace))
+	err = errors.Join(err, n.Shutdown(grace))
+	observe.Close() // a profile may take longer than the grace
 	endCommands()
 	return errors.Join(err, <-ended)
 }
 
 // wait returns when the server is to stop; SIGHUP reloads meanwhile.
-func wait(ctx context.Context, n *node.Node, log *slog.Logger, reload func()) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func wait(ctx context.Context, n *node.Node, hup <-chan os.Signal, reload func()) error {
 	for {
 		select {
 		case <-ctx.Done():

@@ -147,8 +147,11 @@ func (n *Node) removeAccount(ctx context.Context, account jid.JID) error {
 	if _, err := n.db.Account(ctx, account); err != nil {
 		return err
 	}
-	n.kickAll(account, stanza.StreamNotAuthorized, "this account has been removed")
-	return all.Remove(ctx, n.router.Tables(account.Domain()), n.db, account)
+	const why = "this account has been removed"
+	n.kickAll(account, stanza.StreamNotAuthorized, why)
+	err := all.Remove(ctx, n.router.Tables(account.Domain()), n.db, account)
+	n.kickAll(account, stanza.StreamNotAuthorized, why) // who has come meanwhile
+	return err
 }
 
 func (n *Node) kickAll(account jid.JID, cond stanza.StreamCondition, text string) int {
@@ -163,20 +166,16 @@ type sessionsView struct{ n *Node }
 
 func (v sessionsView) Sessions(_ context.Context, of jid.JID) ([]admin.Session, error) {
 	var entries []session.Entry
-	switch {
-	case of.Local() != "":
+	if of.Local() != "" {
 		entries = v.n.router.Sessions(nil, of.Bare())
-	default:
-		v.n.registry.All(func(s *session.Session) bool {
-			if of.IsZero() || s.JID.Domain() == of.Domain() {
-				entries = append(entries, s.Entry())
-			}
-			return true
-		})
+	} else {
+		entries = v.n.router.AllSessions(nil)
 	}
 	out := make([]admin.Session, 0, len(entries))
 	for _, e := range entries {
-		out = append(out, v.describe(e))
+		if of.IsZero() || e.JID.Domain() == of.Domain() {
+			out = append(out, v.describe(e))
+		}
 	}
 	return out, nil
 }

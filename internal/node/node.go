@@ -210,17 +210,14 @@ func (n *Node) listen(cfg *config.Config) error {
 	var errs []error
 	// Keep-alive probes wake phones; module ping finds out who has vanished.
 	lc := net.ListenConfig{KeepAlive: -1}
-	for key, addrs := range map[string][]string{
-		"listen.c2s": cfg.Listen.C2S, "listen.c2s_tls": cfg.Listen.C2STLS,
-		"listen.http": cfg.Listen.HTTP, "listen.https": cfg.Listen.HTTPS, "listen.admin": cfg.Listen.Admin,
-	} {
-		for _, addr := range addrs {
+	for _, group := range cfg.Listen.All() {
+		for _, addr := range group.Addresses {
 			l, err := lc.Listen(context.Background(), "tcp", addr)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: %q cannot be listened on: %w", key, addr, bare(err)))
+				errs = append(errs, fmt.Errorf("%s: %q cannot be listened on: %w", group.Key, addr, bare(err)))
 				continue
 			}
-			n.listeners[key] = append(n.listeners[key], l)
+			n.listeners[group.Key] = append(n.listeners[group.Key], l)
 		}
 	}
 	return errors.Join(errs...)

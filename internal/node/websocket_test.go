@@ -89,7 +89,15 @@ func TestWebSocketClose(t *testing.T) {
 // §3.6.1); the loopback and what a trusted proxy calls secure may log in.
 func TestWebSocketSeeOtherURI(t *testing.T) {
 	t.Parallel()
-	s := xmpptest.Start(t, xmpptest.Options{Config: "http: {trusted_proxies: [127.0.0.1]}\nwebsocket: {public_url: 'wss://xmpp.localhost/ws'}"})
+	for _, url := range []string{"websocket: {public_url: 'wss://xmpp.localhost/ws'}", "  public_url: 'https://xmpp.localhost/'"} {
+		t.Run(url, func(t *testing.T) {
+			t.Parallel()
+			seeOther(t, xmpptest.Start(t, xmpptest.Options{Config: "http:\n  trusted_proxies: [127.0.0.1]\n" + url}))
+		})
+	}
+}
+
+func seeOther(t *testing.T, s *xmpptest.Server) {
 	via := func(proto string) *xmpptest.Client {
 		return s.Upgrade(t, "/ws", http.Header{"X-Forwarded-For": {"192.0.2.7"}, "X-Forwarded-Proto": {proto}})
 	}

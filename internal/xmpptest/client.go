@@ -275,6 +275,13 @@ func (c *Client) Close() {
 	c.wait()
 }
 
+// Gone returns when the server has forgotten the session, which it does by
+// itself.
+func (c *Client) Gone() {
+	c.t.Helper()
+	c.wait()
+}
+
 // Drop loses the connection without a word.
 func (c *Client) Drop() {
 	c.t.Helper()

@@ -2,12 +2,14 @@ package xmpptest
 
 import (
 	"context"
+	"encoding/base64"
 	"log/slog"
 	"strings"
 	"sync"
 )
 
-// log is a slog.Handler that keeps what the server says at level error.
+// log is a slog.Handler that keeps what the server says at level error, and what
+// it must not say at any level: passwords, what proves to know them, and bodies.
 type log struct {
 	expected []string
 
@@ -16,7 +18,7 @@ type log struct {
 }
 
 // Enabled implements slog.Handler.
-func (l *log) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelError }
+func (l *log) Enabled(context.Context, slog.Level) bool { return true }
 
 // WithGroup implements slog.Handler.
 func (l *log) WithGroup(string) slog.Handler { return l }
@@ -31,6 +33,9 @@ func (l *log) Handle(_ context.Context, r slog.Record) error {
 		line += " " + a.String()
 		return true
 	})
+	if r.Level < slog.LevelError && !secret(line) {
+		return nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, line)
@@ -50,7 +55,20 @@ func (l *log) errors() []string {
 	return out
 }
 
+// secret reports whether a line holds what nobody but the clients may read.
+func secret(line string) bool {
+	for _, part := range []string{Password, base64.StdEncoding.EncodeToString([]byte(Password)), "<body", "<auth", "<response", "<password"} {
+		if strings.Contains(line, part) {
+			return true
+		}
+	}
+	return false
+}
+
 func (l *log) expects(line string) bool {
+	if secret(line) {
+		return false
+	}
 	for _, part := range l.expected {
 		if strings.Contains(line, part) {
 			return true

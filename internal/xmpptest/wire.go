@@ -162,9 +162,8 @@ func clientTLS(domain string, alpn ...string) *tls.Config {
 
 // websocket is RFC 7395.
 type websocket struct {
-	c   net.Conn
-	r   io.ReadWriter
-	bye bool
+	c net.Conn
+	r io.ReadWriter
 }
 
 func dialWebSocket(ctx context.Context, url string, h http.Header) (*websocket, error) {

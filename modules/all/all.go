@@ -91,7 +91,7 @@ func (m *Modules) list(t *modules.Tables) []modules.Module {
 		last.New(m.roster, m.Started),
 		version.New(m.Version),
 		entitytime.New(),
-		hostmeta.New(cfg.WebSocket.PublicURL, cfg.HTTP.PublicURL),
+		hostmeta.New(cfg.WebSocketURL()),
 	}
 }
 

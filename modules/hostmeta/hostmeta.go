@@ -5,8 +5,6 @@ package hostmeta
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
@@ -23,23 +21,8 @@ type Module struct {
 	webSocket string // ws:// or wss:// URL; empty: none
 }
 
-// New makes the module out of websocket.public_url and http.public_url.
-func New(webSocketURL, httpURL string) *Module {
-	return &Module{webSocket: endpoint(webSocketURL, httpURL)}
-}
-
-// endpoint is the address of the WebSocket that is announced.
-func endpoint(webSocketURL, httpURL string) string {
-	if webSocketURL != "" || httpURL == "" {
-		return webSocketURL
-	}
-	u, err := url.Parse(httpURL)
-	if err != nil {
-		return ""
-	}
-	u.Scheme = map[string]string{"https": "wss", "http": "ws"}[u.Scheme]
-	return strings.TrimSuffix(u.String(), "/") + "/ws"
-}
+// New makes the module; webSocketURL is what config.Config.WebSocketURL says.
+func New(webSocketURL string) *Module { return &Module{webSocket: webSocketURL} }
 
 // Info implements modules.Module.
 func (m *Module) Info() modules.Info {

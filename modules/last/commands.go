@@ -38,7 +38,7 @@ func (m *Module) declareCommands() {
 const stamp = "2006-01-02T15:04:05.999999Z" // XEP-0082 §3.2
 
 func (m *Module) getLast(ctx context.Context, a command.Args) (any, error) {
-	account, err := a.Account("user", "host")
+	account, err := m.host.Account(a, "user", "host")
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (m *Module) getLast(ctx context.Context, a command.Args) (any, error) {
 }
 
 func (m *Module) setLast(ctx context.Context, a command.Args) (any, error) {
-	account, err := a.Account("user", "host")
+	account, err := m.host.Account(a, "user", "host")
 	if err != nil {
 		return nil, err
 	}

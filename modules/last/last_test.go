@@ -133,4 +133,9 @@ func TestCommands(t *testing.T) {
 	expect("2026-07-14T23:08:25Z\tONLINE", "get_last", "juliet", "capulet.lit")
 	c.Close()
 	expect("2026-07-14T23:08:25Z\t", "get_last", "juliet", "capulet.lit")
+	for _, words := range [][]string{{"get_last", "juliet", "capullet.lit"}, {"set_last", "juliet", "capullet.lit", "1", "x"}} {
+		if _, err := w.Call(words...); err == nil || err.Error() != "unknown_host: Unknown virtual host" {
+			t.Errorf("%v: %v", words, err)
+		}
+	}
 }

@@ -46,7 +46,7 @@ func (m *Module) declareCommands() {
 }
 
 func (m *Module) count(ctx context.Context, a command.Args) (any, error) {
-	owner, err := a.Account("user", "host")
+	owner, err := m.host.Account(a, "user", "host")
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (m *Module) count(ctx context.Context, a command.Args) (any, error) {
 }
 
 func (m *Module) list(ctx context.Context, a command.Args) (any, error) {
-	owner, err := a.Account("user", "host")
+	owner, err := m.host.Account(a, "user", "host")
 	if err != nil {
 		return nil, err
 	}

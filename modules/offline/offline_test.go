@@ -66,14 +66,14 @@ func (w watched) PendingMessages(ctx context.Context, owner jid.JID, after int64
 
 // plan takes a message through Amend and Archive as if nobody were there; what
 // is returned commits it and runs what waits for that.
-func (s *scene) plan(xml string) (f *modules.Flight, verdict error, commit func() error) {
+func (s *scene) plan(xml string) (f *modules.Flight, commit func() error, verdict error) {
 	s.t.Helper()
 	f, err := s.Pass(modules.Received, modules.Amend, romeo, xml, nil)
 	if err == nil {
 		f.Absent = true
 		_, err = s.Tables.Pass(f.Stanza.Kind, modules.Received, modules.Archive, f)
 	}
-	return f, err, func() error { return s.commit(f) }
+	return f, func() error { return s.commit(f) }, err
 }
 
 func (s *scene) commit(f *modules.Flight) error {
@@ -92,7 +92,7 @@ func (s *scene) commit(f *modules.Flight) error {
 
 func (s *scene) store(xml string) {
 	s.t.Helper()
-	_, verdict, commit := s.plan(xml)
+	_, commit, verdict := s.plan(xml)
 	if err := errors.Join(verdict, commit()); err != nil {
 		s.t.Fatalf("store %s: %v", xml, err)
 	}
@@ -226,7 +226,7 @@ func TestNothingTwiceInOneSession(t *testing.T) {
 func TestPlannedBeforeCommittedAfter(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
-	_, _, commit := s.plan(message("one"))
+	_, commit, _ := s.plan(message("one"))
 	c := s.Login(juliet + "/balcony")
 	c.Presence(available, 0)
 	s.expect(c)
@@ -241,7 +241,7 @@ func TestCommittedBehindTheLook(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	s.store(message("one"))
-	_, _, commit := s.plan(message("two"))
+	_, commit, _ := s.plan(message("two"))
 	s.read = func() {
 		if err := commit(); err != nil {
 			t.Error(err)
@@ -315,7 +315,7 @@ func TestSenderDoesNotWait(t *testing.T) {
 	long := strings.Repeat("x", 30<<10)
 	var commits []func() error
 	for range 5 {
-		_, _, commit := s.plan(message(long))
+		_, commit, _ := s.plan(message(long))
 		commits = append(commits, commit)
 	}
 	for _, commit := range commits {
@@ -340,11 +340,11 @@ func TestLimits(t *testing.T) {
 	s.limits = offline.Limits{Messages: 2, Bytes: 1 << 20}
 	s.store(message("one"))
 	s.store(message("two"))
-	if _, verdict, commit := s.plan(message("three")); verdict != nil || !errors.Is(commit(), storage.ErrTooMany) {
+	if _, commit, verdict := s.plan(message("three")); verdict != nil || !errors.Is(commit(), storage.ErrTooMany) {
 		t.Errorf("the third of two: %v", verdict)
 	}
 	s.limits = offline.Limits{}
-	if f, verdict, _ := s.plan(message("four")); verdict != nil || f.Stored {
+	if f, _, verdict := s.plan(message("four")); verdict != nil || f.Stored {
 		t.Errorf("nothing is to be kept: %v, stored %v", verdict, f.Stored)
 	}
 	s.expectWaiting(2)
@@ -443,6 +443,11 @@ func TestCommands(t *testing.T) {
 	expect(line("2026-07-14T23:08:25Z", "one")+"\n"+line("2026-07-16T23:08:25Z", "two"), "get_offline_messages", "juliet", "capulet.lit")
 	expect("", "delete_old_messages", "1")
 	expect(line("2026-07-16T23:08:25Z", "two"), "get_offline_messages", "juliet", "capulet.lit")
+	for _, name := range []string{"get_offline_count", "get_offline_messages"} {
+		if _, err := s.Call(name, "juliet", "capullet.lit"); err == nil || err.Error() != "unknown_host: Unknown virtual host" {
+			t.Errorf("%s of a domain that is not served: %v", name, err)
+		}
+	}
 	if _, err := s.Call("delete_old_messages", "-1"); err == nil {
 		t.Error("a negative number of days")
 	}

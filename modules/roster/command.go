@@ -52,12 +52,9 @@ func (d *domain) commands() {
 
 // account is the existing account of this server that two arguments name.
 func (d *domain) account(ctx context.Context, a command.Args, user, host string) (jid.JID, error) {
-	account, err := a.Account(user, host)
+	account, err := d.h.Account(a, user, host)
 	if err != nil {
 		return account, err
-	}
-	if !d.h.Hosted(account.Domain()) {
-		return account, command.Errorf(command.NotFound, "no domain %s here", account.Domain())
 	}
 	ok, err := d.h.Exists(ctx, account)
 	if err == nil && !ok {
