@@ -49,13 +49,7 @@ func parseClientFirst(message string) (m clientFirst, f *Failure) {
 	if m.name, f = nameAttribute(name, 'n'); f != nil {
 		return m, f
 	}
-	nonce, extensions, more := strings.Cut(rest, ",")
-	if m.nonce, f = nonceAttribute(nonce); f != nil {
-		return m, f
-	}
-	if more {
-		f = checkExtensions(extensions)
-	}
+	m.nonce, f = nonceAtEnd(rest)
 	return m, f
 }
 
@@ -89,14 +83,17 @@ func parseClientFinal(message string) (m clientFinal, f *Failure) {
 	if m.binding, f = base64Attribute(binding, 'c'); f != nil {
 		return m, f
 	}
-	nonce, extensions, more := strings.Cut(rest, ",")
-	if m.nonce, f = nonceAttribute(nonce); f != nil {
-		return m, f
-	}
-	if more {
+	m.nonce, f = nonceAtEnd(rest)
+	return m, f
+}
+
+// nonceAtEnd reads the nonce and the extensions that may follow it.
+func nonceAtEnd(s string) (nonce string, f *Failure) {
+	attribute, extensions, more := strings.Cut(s, ",")
+	if nonce, f = nonceAttribute(attribute); f == nil && more {
 		f = checkExtensions(extensions)
 	}
-	return m, f
+	return nonce, f
 }
 
 // plausible checks what holds for all values: UTF-8 without NUL.

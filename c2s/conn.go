@@ -64,7 +64,7 @@ var errUnbound = errors.New("the resource was bound by another connection")
 func (s *Server) serve(t transport.Conn, kind string, addr netip.Addr, secure, direct bool) {
 	c := &conn{srv: s, t: t, kind: kind, addr: addr, gone: make(chan struct{})}
 	cfg := s.Config()
-	t.SetLimits(s.limits(int(cfg.Limits.StanzaBytesBeforeLogin)))
+	t.SetLimits(s.strangerLimits())
 	c.out = session.NewOutbox(t, s.chunks, int(cfg.Limits.OutboxBytes))
 	c.m = machine{
 		secure: secure, startTLS: kind == "c2s" && !direct, required: cfg.TLS.Required,

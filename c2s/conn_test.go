@@ -48,3 +48,29 @@ func TestPanicEndsOneConnection(t *testing.T) {
 		t.Errorf("%d connections, %d not logged in", open, strangers)
 	}
 }
+
+func TestConnectionsPerAddress(t *testing.T) {
+	t.Parallel()
+	s := newServer()
+	s.Config().Limits.ConnectionsPerAddress = 2
+	admit := func(addr string) *conn {
+		c := &conn{srv: s, addr: netip.MustParseAddr(addr)}
+		if s.admit(c) != nil {
+			return nil
+		}
+		return c
+	}
+	first := admit("2001:db8::1")
+	for addr, want := range map[string]bool{"192.0.2.1": true, "192.0.2.2": true, "2001:db8:0:1::1": true, "2001:db8::ffff": true} {
+		if got := admit(addr) != nil; got != want {
+			t.Errorf("%s admitted: %v", addr, got)
+		}
+	}
+	if admit("2001:db8::2") != nil {
+		t.Error("a third connection of one IPv6 network was admitted")
+	}
+	s.forget(first)
+	if admit("2001:db8::3") == nil {
+		t.Error("a place that was given back is not free")
+	}
+}

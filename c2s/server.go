@@ -90,7 +90,7 @@ func New(o Options) *Server {
 	}
 	s.transport = transport.Options{
 		Buffers:    new(transport.Buffers),
-		Limits:     s.limits(int(cfg.Limits.StanzaBytesBeforeLogin)),
+		Limits:     s.strangerLimits(),
 		WriteStall: cfg.Limits.WriteStall,
 		Handshakes: make(chan struct{}, handshakes(cfg.Limits.Handshakes)),
 	}
@@ -126,6 +126,15 @@ func (s *Server) Connections() (open, strangers int) {
 // Queued is the number of bytes that wait for clients.
 func (s *Server) Queued() int64 { return s.chunks.Total() }
 
+// strangerLimits hold before the login. An unfinished element keeps its index,
+// which is many times larger than its bytes if these are all tags.
+func (s *Server) strangerLimits() stanza.Limits {
+	const elements, attributes = 128, 32 // the largest form for a new account has some 40 elements
+	l := s.limits(int(s.Config().Limits.StanzaBytesBeforeLogin))
+	l.Elements, l.Attrs = min(l.Elements, elements), min(l.Attrs, attributes)
+	return l
+}
+
 func (s *Server) limits(bytes int) stanza.Limits {
 	l := s.Config().Limits
 	return stanza.Limits{Bytes: bytes, Depth: l.Depth, Attrs: l.Attributes, Elements: l.Elements}
@@ -147,13 +156,26 @@ func (s *Server) admit(c *conn) error {
 		return errStopping
 	case len(s.conns) >= l.Connections, s.strange.Load() >= int64(l.ConnectionsBeforeLogin):
 		return errTooMany
-	case l.ConnectionsPerAddress > 0 && s.byAddr[c.addr] >= l.ConnectionsPerAddress && !s.many(c.addr):
+	case l.ConnectionsPerAddress > 0 && s.byAddr[network(c.addr)] >= l.ConnectionsPerAddress && !s.many(c.addr):
 		return errTooManyHere
 	}
 	s.conns[c] = struct{}{}
-	s.byAddr[c.addr]++
+	s.byAddr[network(c.addr)]++
 	s.strange.Add(1)
 	return nil
+}
+
+// network is what counts as one address: whoever has one of an IPv6 network has
+// all of them.
+func network(a netip.Addr) netip.Addr {
+	if a.Is4() || !a.IsValid() {
+		return a
+	}
+	p, err := a.WithZone("").Prefix(64)
+	if err != nil {
+		return a
+	}
+	return p.Addr()
 }
 
 // many reports whether an address stands for many clients: the loopback, or a
@@ -169,8 +191,9 @@ func (s *Server) forget(c *conn) {
 		return
 	}
 	delete(s.conns, c)
-	if s.byAddr[c.addr]--; s.byAddr[c.addr] <= 0 {
-		delete(s.byAddr, c.addr)
+	from := network(c.addr)
+	if s.byAddr[from]--; s.byAddr[from] <= 0 {
+		delete(s.byAddr, from)
 	}
 	if !c.loggedIn {
 		s.strange.Add(-1)

@@ -187,7 +187,7 @@ func (t *ctl) unreachable(path string, err error) error {
 
 // fail reports trouble of the tool itself on the standard error output.
 func (t *ctl) fail(code int, format string, args ...any) error {
-	fmt.Fprintf(t.err, "xmppd ctl: %s\n", fmt.Sprintf(format, args...))
+	fmt.Fprintf(t.err, "%s: %s\n", t.name, fmt.Sprintf(format, args...))
 	return &exit{code: code}
 }
 

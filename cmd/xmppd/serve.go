@@ -33,11 +33,11 @@ func (p *program) serveNode(ctx context.Context, cfg *config.Config) error {
 
 	// The socket comes first: a second server on one data folder must not touch it.
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return err
+		return fmt.Errorf("data_dir: %w", err)
 	}
 	socket, err := admin.ListenSocket(cfg.Socket())
 	if err != nil {
-		return err
+		return fmt.Errorf("data_dir: %w", err)
 	}
 	defer socket.Close()
 	n, err := node.Start(ctx, node.Options{Config: cfg, Log: log, Version: versionText()})

@@ -225,3 +225,38 @@ func observed(t *testing.T, base string) {
 		}
 	}
 }
+
+// What a start finds out only when it tries names the key too, in one line, and
+// no password.
+func TestStartRefused(t *testing.T) {
+	t.Parallel()
+	dir := dataDir(t)
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "junk", "xmppd.db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ config, want string }{
+		{"database: 'postgres://u:hunter2@127.0.0.1:1/x'", `xmppd: database: .*127\.0\.0\.1, port 1, .*connection refused`},
+		{"database: sqlite\ndata_dir: DIR/junk", `xmppd: database: .*DIR/junk/xmppd\.db.*`},
+		{"data_dir: DIR/file/below", `xmppd: data_dir: .*DIR/file.*not a directory`},
+	} {
+		text := "data_dir: DIR/new\n"
+		if strings.Contains(tt.config, "data_dir") {
+			text = ""
+		}
+		text += "listen: {c2s: ['127.0.0.1:0'], c2s_tls: [], http: [], https: [], admin: []}\nlimits: {connections: 1}\n" + tt.config
+		file := filepath.Join(dir, "xmppd.yml")
+		if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "DIR", dir)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		p := program{in: strings.NewReader(""), out: io.Discard, err: &log}
+		code := p.run(t.Context(), []string{"xmppd", "--config", file})
+		got := strings.ReplaceAll(log.String(), dir, "DIR")
+		if code != 1 || !regexp.MustCompile("^"+tt.want+"\n$").MatchString(got) || strings.Contains(got, "hunter2") {
+			t.Errorf("%s: exit %d\n%s", tt.config, code, got)
+		}
+	}
+}

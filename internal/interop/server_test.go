@@ -37,7 +37,7 @@ var program = sync.OnceValues(func() (string, error) {
 	}
 	out, err := exec.Command("go", append(args, "../../cmd/xmppd")...).CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("build the server: %w: %s", err, out)
+		return "", errors.Join(fmt.Errorf("build the server: %w: %s", err, out), os.RemoveAll(dir))
 	}
 	return path, nil
 })

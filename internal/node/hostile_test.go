@@ -133,3 +133,13 @@ func stall(c *xmpptest.Client, to string) {
 	}
 	c.Sync()
 }
+
+// Tags cost a stranger little and the server much.
+func TestManyElementsBeforeLogin(t *testing.T) {
+	t.Parallel()
+	s := xmpptest.Start(t, xmpptest.Options{})
+	c := s.Dial(t, xmpptest.DirectTLS)
+	c.Open()
+	c.Raw("<iq type='get' id='1'><query xmlns='jabber:iq:register'>" + strings.Repeat("<a/>", 200))
+	c.ExpectEnd("policy-violation")
+}

@@ -104,7 +104,7 @@ func (n *Node) assemble(ctx context.Context, o Options) (err error) {
 	n.db, n.closeDB = o.DB, func() error { return nil }
 	if n.db == nil {
 		if n.db, n.closeDB, err = openDB(ctx, cfg, n.log); err != nil {
-			return err
+			return fmt.Errorf("database: %w", err)
 		}
 	}
 	if n.auth, err = auth.New(ctx, n.db, n.authOptions(cfg)); err != nil {

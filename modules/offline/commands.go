@@ -79,7 +79,8 @@ func (m *Module) deleteOld(ctx context.Context, a command.Args) (any, error) {
 	if days < 0 {
 		return nil, command.Errorf(command.Usage, "days must not be negative")
 	}
-	before := m.host.Now().AddDate(0, 0, -int(days))
+	const most = 1000 * 366 // far enough from where a date overflows and would lie in the future
+	before := m.host.Now().AddDate(0, 0, -int(min(days, most)))
 	for {
 		n, err := m.store.DeleteMessagesBefore(ctx, before, step)
 		if err != nil || n < step {

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	page      = 50              // rows read at a time
+	page      = 20              // rows read at a time; each may be as large as a stanza
 	highWater = 64 << 10        // bytes in the outbox from which on nothing is added
 	patience  = 2 * time.Minute // for the answer to a ping behind the messages
 	recheck   = 10 * time.Millisecond
@@ -28,12 +28,14 @@ type receiver struct {
 	owner   jid.JID
 
 	mu        sync.Mutex
-	running   bool  // somebody is sending
-	again     bool  // and has to look once more
-	opening   bool  // the session takes messages as soon as stage Available is over
-	asked     bool  // a ping is on its way
-	sent      int64 // seq of the last message sent
-	confirmed int64 // and of the last that the client has for sure
+	running   chan struct{} // somebody is sending; closed at the end
+	paced     bool          // at the pace of the client
+	again     bool          // and has to look once more
+	uptodate  bool          // all that was stored has been sent
+	opening   bool          // the session takes messages as soon as stage Available is over
+	asked     bool          // a ping is on its way
+	sent      int64         // seq of the last message sent
+	confirmed int64         // and of the last that the client has for sure
 }
 
 // takes reports whether the session may get messages now.
@@ -71,7 +73,7 @@ func (m *Module) available(f *modules.Flight) {
 	}
 	r := m.receiver(f.Session, f.Owner)
 	r.mu.Lock()
-	r.opening = true
+	r.opening, r.uptodate = true, false
 	r.mu.Unlock()
 	if m.hold(r) {
 		r.send(true)
@@ -112,7 +114,7 @@ func (m *Module) closed(f *modules.Flight) {
 	}
 	m.mu.Unlock()
 	r.mu.Lock()
-	open := r.sent > r.confirmed
+	open := r.sent > r.confirmed || !r.uptodate
 	r.mu.Unlock()
 	if held && open {
 		m.stored(r.owner)
@@ -130,52 +132,69 @@ func (m *Module) Invalidated(owner jid.JID) {
 // deliver has the messages of an account delivered if a session on this node
 // can take them.
 func (m *Module) deliver(owner jid.JID) {
-	m.mu.Lock()
-	r := m.holders[owner]
-	m.mu.Unlock()
-	if r == nil || !r.takes() {
-		r = nil
-		for _, e := range m.host.Sessions(nil, owner) {
-			if e.Local != nil && e.TakesBareMessages() {
-				r = m.receiver(e.Local, owner)
-				break
-			}
-		}
-		if r == nil || !m.hold(r) {
+	for r := m.taker(owner); r != nil; r = m.taker(owner) {
+		r.send(false)
+		if !r.session.Outbox.Closed() {
 			return
 		}
 	}
-	r.send(false)
+}
+
+// taker is the session that gets the messages of an account.
+func (m *Module) taker(owner jid.JID) *receiver {
+	m.mu.Lock()
+	r := m.holders[owner]
+	m.mu.Unlock()
+	if r != nil && r.takes() {
+		return r
+	}
+	for _, e := range m.host.Sessions(nil, owner) {
+		if e.Local == nil || !e.TakesBareMessages() {
+			continue
+		}
+		if r := m.receiver(e.Local, owner); r.takes() {
+			if m.hold(r) {
+				return r
+			}
+			return nil
+		}
+	}
+	return nil
 }
 
 // send sends what the session has not got yet. With wait it goes on until
 // there is nothing left, at the pace of the client; the caller must be the
 // goroutine that reads from the client. Without, what does not fit follows when
-// the client answers the ping.
+// the client answers the ping; but a session that was up to date gets at once
+// what was stored as it became available, because later messages come to it
+// directly and must not overtake.
 func (r *receiver) send(wait bool) {
 	r.mu.Lock()
-	if r.running {
+	if running := r.running; running != nil {
 		r.again = true
+		paced := r.paced
 		r.mu.Unlock()
+		if !paced {
+			<-running // the caller's next message may go to the session directly
+		}
 		return
 	}
-	r.running = true
+	running := make(chan struct{})
+	r.running, r.paced = running, wait
 	full := false
-	for again := true; again; again = r.again {
+	for again := true; again; again = r.again && !full {
 		r.again = false
-		after := r.sent
+		after, all := r.sent, r.uptodate
 		r.mu.Unlock()
-		sent, stopped, err := r.sendFrom(after, wait)
+		sent, stopped, err := r.sendFrom(after, wait, all)
 		if err != nil {
 			r.m.host.Log.Error("stored messages not delivered", "account", r.owner.String(), "error", err)
 		}
 		r.mu.Lock()
-		r.sent = sent
-		if full = stopped; full {
-			break // and go on when the client has answered
-		}
+		r.sent, r.uptodate, full = sent, !stopped && err == nil, stopped
 	}
-	r.running = false
+	r.running = nil
+	close(running)
 	ask := (r.sent > r.confirmed || full) && !r.asked
 	r.asked = r.asked || ask
 	upTo := r.sent
@@ -186,8 +205,8 @@ func (r *receiver) send(wait bool) {
 }
 
 // sendFrom sends the messages behind a seq, and returns that of the last one;
-// full if the outbox took no more.
-func (r *receiver) sendFrom(after int64, wait bool) (sent int64, full bool, err error) {
+// full if the outbox took no more. With all only its limit counts.
+func (r *receiver) sendFrom(after int64, wait, all bool) (sent int64, full bool, err error) {
 	sent = after
 	for {
 		rows, err := r.m.store.PendingMessages(context.Background(), r.owner, sent, page)
@@ -195,7 +214,7 @@ func (r *receiver) sendFrom(after int64, wait bool) (sent int64, full bool, err 
 			return sent, false, err
 		}
 		for _, row := range rows {
-			if !r.room(wait) || !r.session.Outbox.Append(withDelay(row, r.m.host.Domain)) {
+			if !all && !r.room(wait) || !r.session.Outbox.Append(withDelay(row, r.m.host.Domain)) {
 				return sent, true, nil
 			}
 			sent = row.Seq

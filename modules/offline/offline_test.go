@@ -14,6 +14,7 @@ import (
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/internal/moduletest"
 	"github.com/xmppd/xmppd/modules/offline"
+	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 	"github.com/xmppd/xmppd/storage/sqlite"
 )
@@ -441,6 +442,8 @@ func TestCommands(t *testing.T) {
 	expect("2", "get_offline_count", "juliet", "capulet.lit")
 	expect("0", "get_offline_count", "romeo", "capulet.lit")
 	expect(line("2026-07-14T23:08:25Z", "one")+"\n"+line("2026-07-16T23:08:25Z", "two"), "get_offline_messages", "juliet", "capulet.lit")
+	expect("", "delete_old_messages", "9223372036854775807")
+	expect("2", "get_offline_count", "juliet", "capulet.lit")
 	expect("", "delete_old_messages", "1")
 	expect(line("2026-07-16T23:08:25Z", "two"), "get_offline_messages", "juliet", "capulet.lit")
 	for _, name := range []string{"get_offline_count", "get_offline_messages"} {
@@ -451,4 +454,44 @@ func TestCommands(t *testing.T) {
 	if _, err := s.Call("delete_old_messages", "-1"); err == nil {
 		t.Error("a negative number of days")
 	}
+}
+
+// What was stored while the session became available does not arrive behind what
+// comes to it directly, however much waits for the client.
+func TestStoredBeforeDirect(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	_, commit, _ := s.plan(message("stored"))
+	c := s.Login(juliet + "/balcony")
+	c.Presence(available, 0)
+	c.Stall(true)
+	c.Outbox.Append([]byte("<message/>"))
+	c.Outbox.Flush()
+	c.Outbox.Append([]byte("<message><body>" + strings.Repeat("x", 100<<10) + "</body></message>"))
+	if err := commit(); err != nil {
+		t.Fatal(err)
+	}
+	c.Outbox.Append([]byte(message("direct")))
+	c.Stall(false)
+	got := c.Received()
+	for s.Answer(pong) {
+		got += c.Received()
+	}
+	stored, direct := strings.Index(got, delivered("stored")), strings.Index(got, message("direct"))
+	if stored < 0 || direct < stored {
+		t.Errorf("stored at %d, direct at %d", stored, direct)
+	}
+}
+
+// A session whose connection has ended, and which is not gone yet, does not keep
+// messages from the others.
+func TestEndedSessionTakesNothing(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	first, second := s.Login(juliet+"/balcony"), s.Login(juliet+"/chamber")
+	first.Presence(available, 0)
+	second.Presence(available, 0)
+	first.Kick(stanza.StreamConflict, "")
+	s.store(message("one"))
+	s.expect(second, delivered("one"), asked)
 }

@@ -105,12 +105,16 @@ func (d *domain) countItems(ctx context.Context, a command.Args) (any, error) {
 	return d.store.CountRoster(ctx, owner)
 }
 
-func (d *domain) addItem(ctx context.Context, a command.Args) (any, error) {
-	owner, err := d.account(ctx, a, "localuser", "localhost")
-	if err != nil {
-		return nil, err
+// item is the roster and the contact that four arguments name.
+func (d *domain) item(ctx context.Context, a command.Args) (owner, contact jid.JID, err error) {
+	if owner, err = d.account(ctx, a, "localuser", "localhost"); err == nil {
+		contact, err = a.Account("user", "host")
 	}
-	contact, err := a.Account("user", "host")
+	return owner, contact, err
+}
+
+func (d *domain) addItem(ctx context.Context, a command.Args) (any, error) {
+	owner, contact, err := d.item(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -141,11 +145,7 @@ func (d *domain) addItem(ctx context.Context, a command.Args) (any, error) {
 }
 
 func (d *domain) deleteItem(ctx context.Context, a command.Args) (any, error) {
-	owner, err := d.account(ctx, a, "localuser", "localhost")
-	if err != nil {
-		return nil, err
-	}
-	contact, err := a.Account("user", "host")
+	owner, contact, err := d.item(ctx, a)
 	if err != nil {
 		return nil, err
 	}

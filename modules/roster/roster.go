@@ -48,8 +48,8 @@ type Store interface {
 // Options are the options modules.roster.* with their defaults.
 type Options struct {
 	NameBytes     int `key:"name_bytes" default:"1023" min:"1" max:"65536" unit:"bytes" doc:"Longest name of a contact."`
-	GroupBytes    int `key:"group_bytes" default:"1023" min:"1" max:"65536" unit:"bytes" doc:"Longest name of a group."`
-	Groups        int `key:"groups" default:"64" min:"1" max:"10000" unit:"groups" doc:"Groups of one contact."`
+	GroupBytes    int `key:"group_bytes" default:"255" min:"1" max:"65536" unit:"bytes" doc:"Longest name of a group."`
+	Groups        int `key:"groups" default:"16" min:"1" max:"10000" unit:"groups" doc:"Groups of one contact."`
 	RequestBytes  int `key:"request_bytes" default:"8192" min:"512" max:"1048576" unit:"bytes" doc:"Largest subscription request that is kept until it is answered."`
 	CacheContacts int `key:"cache_contacts" default:"200000" min:"0" max:"100000000" unit:"contacts" doc:"Contacts of all accounts together that are held in memory, at about 100 bytes each."`
 }

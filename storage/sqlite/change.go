@@ -30,6 +30,9 @@ type change struct {
 func (db *DB) write(ctx context.Context, fn func(*tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, db.opts.StatementTimeout)
 	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return mapError(err)
+	}
 	c := &change{fn: fn, done: make(chan error, 1)}
 	db.changes.mu.Lock()
 	db.changes.waiting = append(db.changes.waiting, c)
