@@ -170,8 +170,9 @@ func TestRoutingDoesNotAllocate(t *testing.T) {
 		b.End()
 		link.got = link.got[:0]
 	})
-	// Per burst of four messages: the budget is two for each message.
-	if n > 8 {
+	// Per burst of four messages: the budget is two for each message. The race
+	// detector has sync.Pool forget at random.
+	if n > 8 && !raceEnabled {
 		t.Errorf("%v allocations for four messages", n)
 	}
 	t.Logf("%v allocations for four messages", n)
