@@ -270,7 +270,7 @@ func (b *Burst) missed(l *leg) {
 }
 
 // missedRemote does the same for a message that other nodes could not queue.
-// Its sender may be gone by now and is not told.
+// Its sender is told of an error if it is still there.
 func (r *Router) missedRemote(o *origin, xml []byte) {
 	b := r.Burst()
 	defer b.End()
@@ -286,6 +286,11 @@ func (r *Router) missedRemote(o *origin, xml []byte) {
 	}
 	l.Ctx, l.From, l.To, l.Stanza, l.Arrived = context.Background(), o.from, to, &l.st, r.Now()
 	l.tables = r.domains[o.owner.Domain()]
+	for _, s := range r.Registry.Sessions(o.from.Bare()) {
+		if s.JID == o.from {
+			l.Session = s
+		}
+	}
 	b.missed(l)
 	l.committed()
 }

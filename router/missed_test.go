@@ -108,11 +108,13 @@ func TestPlannedSessionVanishes(t *testing.T) {
 }
 
 // The same on another node, which answers that the session is gone: the node of
-// the sender runs stage Missed, once for the message.
+// the sender runs stage Missed, once for the message, and tells the sender if it
+// could not be kept.
 func TestPlannedSessionVanishesElsewhere(t *testing.T) {
 	t.Parallel()
-	for _, gone := range []int{0, 1, 2} {
-		t.Run(fmt.Sprint(gone), func(t *testing.T) {
+	for i := range 6 {
+		gone, keep := i/2, i%2 == 0
+		t.Run(fmt.Sprint(gone, keep), func(t *testing.T) {
 			t.Parallel()
 			here, there, hub, store := newFixture(t), newFixture(t), cluster.NewLocal(), new(shelf)
 			here.r.Group = store
@@ -120,9 +122,9 @@ func TestPlannedSessionVanishesElsewhere(t *testing.T) {
 			here.r.Join(hub.Join(1, here.r))
 			node := hub.Join(2, there.r)
 			there.r.Join(node)
-			w := &witness{keep: true}
+			w := &witness{keep: keep}
 			w.attach(here)
-			romeo, _ := here.bind("romeo@localhost/a")
+			romeo, back := here.bind("romeo@localhost/a")
 			for i := range 2 {
 				s, _ := there.bind(fmt.Sprintf("juliet@localhost/r%d", i), 0)
 				node.Publish(s.Entry(), false)
@@ -131,8 +133,11 @@ func TestPlannedSessionVanishesElsewhere(t *testing.T) {
 				}
 			}
 			here.send(t, romeo, "<message to='juliet@localhost' type='chat' id='1'><body>x</body></message>")
-			if want := gone / 2; len(w.seen) != want || len(store.rows) != want {
+			if want := gone / 2; len(w.seen) != want || len(store.rows) > 0 != (want > 0 && keep) {
 				t.Errorf("stage Missed saw %q, stored were %q", w.seen, store.rows)
+			}
+			if bounced := strings.Contains(string(back.got), "<service-unavailable "); bounced != (gone == 2 && !keep) {
+				t.Errorf("the sender got %q", back.got)
 			}
 		})
 	}
