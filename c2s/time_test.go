@@ -118,6 +118,30 @@ func about(t *testing.T, since time.Time, from, to int) {
 	}
 }
 
+// Ten thousand connections that say nothing keep nobody from logging in, and
+// are gone after limits.login_timeout.
+func TestSilentCrowd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dial := serve(t, config.Defaults())
+		start := time.Now()
+		crowd := make([]*xmpptest.Client, 10_000)
+		for i := range crowd {
+			crowd[i] = dial()
+		}
+		c := dial()
+		c.Open()
+		c.Authenticate("romeo", xmpptest.Password)
+		c.Bind("orchard")
+		about(t, start, 0, 1)
+		for _, silent := range crowd {
+			silent.ExpectLost()
+		}
+		about(t, start, 29, 31)
+		c.ExpectNothing()
+	})
+}
+
 // Who does not log in in time has to go, however far he came; sending does not help.
 func TestLoginTimeout(t *testing.T) {
 	t.Parallel()
