@@ -10,6 +10,7 @@ build: ## one static binary, bin/xmppd
 
 test: ## install what the tests need, run them all
 	tools/install-test-deps && go test -race -shuffle=on ./...
+	go test -run Alloc ./... # the race detector allocates too
 
 lint: ## formatting, vet, staticcheck, tidy modules
 	tools/lint
