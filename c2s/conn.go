@@ -226,7 +226,7 @@ func (c *conn) token(b *router.Burst, tok stanza.Token, st *stanza.Stanza) bool 
 	if bad != nil {
 		return c.quit(bad)
 	}
-	return c.act(a, st)
+	return c.act(b, a, st)
 }
 
 func (c *conn) touch() {
@@ -259,7 +259,7 @@ func (c *conn) own(from []byte) bool {
 }
 
 // act does what the negotiation decided and reports whether to read on.
-func (c *conn) act(a action, st *stanza.Stanza) bool {
+func (c *conn) act(b *router.Burst, a action, st *stanza.Stanza) bool {
 	switch a.do {
 	case doOpen:
 		return c.open()
@@ -273,6 +273,19 @@ func (c *conn) act(a action, st *stanza.Stanza) bool {
 		return c.bind(st, string(a.data))
 	case doNoSession:
 		c.out.Append(result(st).Bytes())
+	case doManage:
+		return c.manage(st)
+	case doNonza:
+		return c.nonza(b)
+	}
+	return true
+}
+
+// nonza hands an element that is no stanza to the module that knows it.
+func (c *conn) nonza(b *router.Burst) bool {
+	c.touch()
+	if !b.Nonza(context.Background(), c.session) {
+		return c.quit(&stanza.StreamError{Condition: stanza.StreamUnsupportedStanzaType}) // RFC 6120 §4.9.3.24
 	}
 	return true
 }
@@ -312,46 +325,6 @@ func (c *conn) greet(h *stanza.StreamHeader) {
 	}
 	c.out.AppendRaw(c.t.AppendOpen(nil, reply))
 	c.opened.Store(true)
-}
-
-// features is what the client may do now (RFC 6120 §4.3.2).
-func (c *conn) features() []byte {
-	b := stanza.NewBuilder(make([]byte, 0, 1024)).Open("stream:features", "")
-	tables := c.srv.Router.Tables(c.host.String())
-	switch {
-	case c.m.authenticated:
-		b.Empty("bind", nsBind)
-		b.Open("session", nsSession).Empty("optional", "").Close()
-		tables.StreamFeatures(modules.Authenticated, b)
-		c.announceLimits(b, int(c.srv.Config().Limits.StanzaBytes))
-	default:
-		if c.m.startTLS && !c.m.secure {
-			b.Open("starttls", nsTLS)
-			if c.m.required {
-				b.Empty("required", "")
-			}
-			b.Close()
-		}
-		if c.m.secure || !c.m.required {
-			b.Open("mechanisms", nsSASL)
-			for _, name := range c.srv.Auth.Mechanisms(c.authConn()) {
-				b.Text("mechanism", name)
-			}
-			b.Close()
-			tables.StreamFeatures(modules.Unauthenticated, b)
-		}
-		c.announceLimits(b, int(c.srv.Config().Limits.StanzaBytesBeforeLogin))
-	}
-	return b.Bytes()
-}
-
-// announceLimits is XEP-0478.
-func (c *conn) announceLimits(b *stanza.Builder, bytes int) {
-	b.Open("limits", nsLimits).Text("max-bytes", itoa(bytes))
-	if c.srv.IdleSeconds > 0 {
-		b.Text("idle-seconds", itoa(c.srv.IdleSeconds))
-	}
-	b.Close()
 }
 
 // startTLS answers <starttls/> and runs the handshake (RFC 6120 §5.4.2).

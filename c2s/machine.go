@@ -13,6 +13,7 @@ const (
 	nsBind    = "urn:ietf:params:xml:ns:xmpp-bind"
 	nsSession = "urn:ietf:params:xml:ns:xmpp-session"
 	nsLimits  = "urn:xmpp:stream-limits:0"
+	nsSM      = "urn:xmpp:sm:3"
 )
 
 // state is how far a stream has been negotiated.
@@ -41,6 +42,8 @@ const (
 	doBind           // bind the resource in data
 	doNoSession      // answer the obsolete session request
 	doStanza         // route it
+	doManage         // an element of stream management (XEP-0198): enable, resume, r, a
+	doNonza          // an element that is no stanza, for a module
 )
 
 // action is the outcome of one element for the negotiation.
@@ -109,10 +112,13 @@ func supported(version string) bool {
 func (m *machine) element(st *stanza.Stanza) (action, *stanza.StreamError) {
 	switch m.state {
 	case boundSession:
-		if st.Kind == stanza.Other {
-			return action{}, &stanza.StreamError{Condition: stanza.StreamUnsupportedStanzaType}
+		switch {
+		case st.Kind != stanza.Other:
+			return action{do: doStanza}, nil
+		case string(st.Root().NS()) == nsSM:
+			return action{do: doManage}, nil
 		}
-		return action{do: doStanza}, nil
+		return action{do: doNonza}, nil
 	case afterLogin:
 		return m.binding(st)
 	case beforeLogin, inSASL:
@@ -163,6 +169,9 @@ func (m *machine) sasl(root stanza.Elem, name string) (action, *stanza.StreamErr
 }
 
 func (m *machine) binding(st *stanza.Stanza) (action, *stanza.StreamError) {
+	if string(st.Root().NS()) == nsSM {
+		return action{do: doManage}, nil
+	}
 	if st.Kind == stanza.IQ && st.Type == stanza.Set && len(st.ID()) > 0 {
 		payload := st.Root().First()
 		switch {

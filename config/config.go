@@ -36,6 +36,7 @@ type Config struct {
 	TLS             TLS             `key:"tls"`
 	Registration    Registration    `key:"registration"`
 	Auth            Auth            `key:"auth"`
+	Streams         Streams         `key:"streams"`
 	Limits          Limits          `key:"limits"`
 	DatabaseOptions DatabaseOptions `key:"database_options"`
 	HTTP            HTTP            `key:"http"`
@@ -91,6 +92,17 @@ type Auth struct {
 	FailuresPerAddress    int           `key:"failures_per_address" default:"20" min:"0" max:"1000000" unit:"failures" doc:"Failures of one address at all accounts together that cost no delay; many people may share an address."`
 	FailureMemory         time.Duration `key:"failure_memory" default:"15m" min:"1s" max:"24h" doc:"How long after the last failure all are forgotten."`
 	FailureTableEntries   int           `key:"failure_table_entries" default:"16384" min:"16" max:"10000000" unit:"entries" doc:"Pairs, and addresses, whose failures are remembered; the oldest make room."`
+	TokenKeyFile          string        `key:"token_key_file" doc:"File with the key that the tokens of FAST (XEP-0484) are made with, 32 bytes or more, made if there is none; empty is token.key in data_dir. All nodes of a cluster need the same."`
+	TokenLifetime         time.Duration `key:"token_lifetime" default:"720h" min:"1h" max:"8760h" live:"true" doc:"How long a token is good for."`
+	TokenRotation         time.Duration `key:"token_rotation" default:"24h" min:"1m" max:"8760h" live:"true" doc:"Age from which on a token is replaced when it is used."`
+	TokensPerAccount      int           `key:"tokens_per_account" default:"32" min:"1" max:"10000" unit:"clients" live:"true" doc:"Clients of one account that may hold tokens; beyond it the least recently used one loses its own."`
+}
+
+// Streams is about stream management (XEP-0198).
+type Streams struct {
+	ResumeTimeout time.Duration `key:"resume_timeout" default:"10m" min:"0s" max:"24h" live:"true" doc:"How long a session waits for a client that has lost its connection; a client may ask for less. 0s allows no resumption."`
+	AckTimeout    time.Duration `key:"ack_timeout" default:"30s" min:"1s" max:"1h" live:"true" doc:"After how long without the acknowledgement that was asked for a client counts as unresponsive."`
+	Location      string        `key:"location" doc:"Where clients should come back to resume, as host:port; empty leaves it to them."`
 }
 
 // Limits bound what one peer, one account and all of them together may cost.
@@ -103,11 +115,14 @@ type Limits struct {
 	SessionsPerAccount     int           `key:"sessions_per_account" default:"10" min:"1" max:"10000" unit:"sessions" live:"true" doc:"Sessions of one account; beyond it the least recently active one is closed."`
 	OutboxBytes            Size          `key:"outbox_bytes" default:"2MiB" min:"64KiB" max:"1GiB" unit:"bytes" live:"true" doc:"Bytes waiting for one session that reads slowly or not at all."`
 	OutboxBytesTotal       Size          `key:"outbox_bytes_total" default:"512MiB" min:"1MiB" max:"1024GiB" unit:"bytes" live:"true" doc:"Bytes waiting for all sessions together."`
+	UnackedBytes           Size          `key:"unacked_bytes" default:"8MiB" min:"64KiB" max:"1GiB" unit:"bytes" live:"true" doc:"Bytes kept for one session with stream management until its client confirms them; beyond it the session ends and its messages go elsewhere."`
+	HeldBytes              Size          `key:"held_bytes" default:"128KiB" min:"0" max:"64MiB" unit:"bytes" live:"true" doc:"Bytes of presence and the like held back for a client that has said it is inactive (XEP-0352)."`
 	WriteStall             time.Duration `key:"write_stall" default:"30s" min:"1s" max:"1h" doc:"A connection that takes no byte of what is waiting for this long is closed."`
 	LoginTimeout           time.Duration `key:"login_timeout" default:"30s" min:"1s" max:"10m" live:"true" doc:"Time from the first byte of a connection to a bound resource."`
 	Connections            int           `key:"connections" default:"100000" min:"1" max:"10000000" unit:"connections" live:"true" doc:"Client connections in all."`
 	ConnectionsPerAddress  int           `key:"connections_per_address" default:"0" min:"0" max:"10000000" unit:"connections" live:"true" doc:"Client connections of one IP address, except the loopback and trusted proxies; 0 is no limit."`
 	ConnectionsBeforeLogin int           `key:"connections_before_login" default:"20000" min:"1" max:"10000000" unit:"connections" live:"true" doc:"Client connections that have not logged in yet."`
+	LoginsWaiting          int           `key:"logins_waiting" default:"20000" min:"1" max:"10000000" unit:"connections" live:"true" doc:"Connections that may queue for a handshake or a login when many come at once; the others are told to come later."`
 	Handshakes             int           `key:"handshakes" default:"0" min:"0" max:"10000" unit:"handshakes" doc:"TLS handshakes computed at a time; 0 is two per core."`
 	RosterItems            int           `key:"roster_items" default:"5000" min:"1" max:"1000000" unit:"contacts" live:"true" doc:"Contacts in one roster."`
 	SubscriptionRequests   int           `key:"subscription_requests" default:"200" min:"1" max:"100000" unit:"requests" live:"true" doc:"Unanswered subscription requests kept for one account."`
@@ -137,6 +152,14 @@ type WebSocket struct {
 
 // Source names the file that was read, or is empty if there was none.
 func (c *Config) Source() string { return c.source }
+
+// TokenKey is the file with the key of the tokens.
+func (c *Config) TokenKey() string {
+	if c.Auth.TokenKeyFile != "" {
+		return c.Auth.TokenKeyFile
+	}
+	return filepath.Join(c.DataDir, "token.key")
+}
 
 // Socket is the path of the control socket that `xmppd ctl` talks to.
 func (c *Config) Socket() string { return filepath.Join(c.DataDir, "xmppd.sock") }

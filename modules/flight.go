@@ -23,10 +23,11 @@ type Flight struct {
 	Arrived time.Time
 
 	// Planned is who will get a message; known from stage Archive of the
-	// Received side on.
+	// Received side on. In stage Copy it is who got it, in stage Missed who
+	// vanished before.
 	Planned []session.Entry
 	// Delivered is how many sessions got the message; known from stage Missed and
-	// Copy on, where Planned holds those that vanished before they did.
+	// Copy on.
 	Delivered int
 	// Absent: nobody gets the message now and it may be stored for later.
 	Absent bool

@@ -26,9 +26,11 @@ type Services interface {
 	Route(ctx context.Context, xml []byte) error
 	// Ask sends an IQ to a session of this node.
 	Ask(to session.Ref, iq *stanza.Builder, timeout time.Duration, fn func(*stanza.Stanza))
-	// SetPresence and SetInterested change a session of this node.
+	// SetPresence, SetInterested and SetCarbons change a session of this node.
 	SetPresence(s *session.Session, presence []byte, priority int8)
 	SetInterested(s *session.Session)
+	// SetCarbons switches copies for a session of this node on or off (XEP-0280).
+	SetCarbons(s *session.Session, on bool)
 	// Kick ends a session on any node.
 	Kick(ref session.Ref, cond stanza.StreamCondition, text string)
 	// Hosted reports whether the domain is one of this server's.
@@ -92,6 +94,20 @@ func (h *Host) IQ(t stanza.Type, to Target, ns, name string, fn IQHandler) {
 		}
 	}
 }
+
+// Nonza attaches the handler of a top-level element that is no stanza, from
+// clients that have bound a resource. The flight's Stanza is the element; it is
+// valid until the handler returns. Two handlers for one element panic.
+func (h *Host) Nonza(ns, name string, fn func(*Flight)) {
+	k := [2]string{ns, name}
+	if _, ok := h.tables.nonzas[k]; ok {
+		panic("two modules handle " + name + " of " + ns)
+	}
+	h.tables.nonzas[k] = fn
+}
+
+// Inline offers a feature during resource binding (XEP-0386).
+func (h *Host) Inline(in Inline) { h.tables.inline = append(h.tables.inline, in) }
 
 // OnSession attaches a handler to an event of sessions. The flight has no
 // stanza; its Session is the one.

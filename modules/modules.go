@@ -103,10 +103,29 @@ const (
 	// priority became non-negative). Bare messages do not reach the session yet;
 	// they do as soon as the handlers have returned.
 	Available
+	// Detached: the connection is lost; the session waits for its client to resume
+	// it (XEP-0198 §5) and takes stanzas as before.
+	Detached
+	// Resumed: the client is back. What it had not confirmed has been queued again.
+	Resumed
+	// Restored: the process has been restarted and the session was kept (DESIGN §5).
+	// It is detached. The handlers of a session's earlier events have not run in
+	// this process.
+	Restored
 	// Closed: the session has ended and is out of the registry; Outbox is closed.
 	Closed
 	Events = int(iota)
 )
+
+// Inline is a feature that a client may ask for while it binds a resource
+// (XEP-0386 §3.1).
+type Inline struct {
+	Feature  string // as announced; handlers of one feature may share it
+	NS, Name string // of the element in <bind/>
+	// Fn does what the element asks for. The session is not in the registry yet:
+	// nobody can send to it. What Fn writes stands in <bound/>.
+	Fn func(f *Flight, request stanza.Elem, bound *stanza.Builder)
+}
 
 // Phase says when a stream feature is offered.
 type Phase uint8

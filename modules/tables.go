@@ -23,6 +23,8 @@ type Tables struct {
 	removed  []func(context.Context, jid.JID) error
 	commands []command.Command
 	http     []HTTPRoute
+	nonzas   map[[2]string]func(*Flight) // by namespace and name
+	inline   []Inline
 }
 
 // HTTPRoute is a handler for a pattern of net/http.ServeMux.
@@ -48,7 +50,9 @@ type iqKey struct {
 }
 
 // NewTables makes empty tables.
-func NewTables() *Tables { return &Tables{iqs: make(map[iqKey]attachedIQ)} }
+func NewTables() *Tables {
+	return &Tables{iqs: make(map[iqKey]attachedIQ), nonzas: make(map[[2]string]func(*Flight))}
+}
 
 func (t *Tables) add(k stanza.Kind, s Side, st Stage, module string, fn Handler) {
 	if k != stanza.Message && st > Amend {
@@ -132,6 +136,14 @@ func (t *Tables) Fire(e Event, f *Flight) {
 		fn(f)
 	}
 }
+
+// Nonza finds the handler of a top-level element that is no stanza; nil: nobody.
+func (t *Tables) Nonza(ns, name []byte) func(*Flight) {
+	return t.nonzas[[2]string{string(ns), string(name)}]
+}
+
+// Inline lists what may be asked for while a resource is bound.
+func (t *Tables) Inline() []Inline { return t.inline }
 
 // StreamFeatures writes the features that modules offer in the phase.
 func (t *Tables) StreamFeatures(p Phase, b *stanza.Builder) {

@@ -46,6 +46,7 @@ type leg struct {
 	at     int // of the first row in the run
 	after  []func()
 	plan   []session.Entry // backs Planned
+	missed []session.Entry // of plan: vanished before the delivery
 }
 
 // origin remembers a message that went to other nodes, for stage Missed.
@@ -82,7 +83,8 @@ func (b *Burst) release(l *leg) {
 	clear(l.rows)
 	clear(l.after)
 	clear(l.plan)
-	*l = leg{b: b, st: l.st, rows: l.rows[:0], after: l.after[:0], plan: l.plan[:0]}
+	clear(l.missed)
+	*l = leg{b: b, st: l.st, rows: l.rows[:0], after: l.after[:0], plan: l.plan[:0], missed: l.missed[:0]}
 	l.Run = l
 	b.free = append(b.free, l)
 }
@@ -101,6 +103,29 @@ func (b *Burst) Stanza(ctx context.Context, s *session.Session) {
 	if err := b.route(ctx, s, s.JID, st); err != nil {
 		b.r.Log.Error("stanza failed", "account", s.JID.Bare().String(), "error", err)
 	}
+}
+
+// Nonza hands the top-level element that was read into Next, which is no
+// stanza, to the module that knows it. It reports false if none does.
+func (b *Burst) Nonza(ctx context.Context, s *session.Session) (known bool) {
+	st := b.Next()
+	root := st.Root()
+	fn := b.r.domains[s.JID.Domain()].Nonza(root.NS(), root.Name())
+	if fn == nil {
+		return false
+	}
+	b.endRun()
+	l := b.current
+	b.current = nil
+	defer b.release(l)
+	defer func() {
+		if p := recover(); p != nil {
+			b.panicked(s.JID, p)
+		}
+	}()
+	l.Ctx, l.Session, l.From, l.Owner, l.Stanza, l.Arrived = ctx, s, s.JID, s.JID.Bare(), st, b.r.Now()
+	fn(&l.Flight)
+	return true
 }
 
 // route takes the stanza that was read into Next through both sides.

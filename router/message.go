@@ -198,8 +198,8 @@ func (b *Burst) plan(l *leg) fate {
 
 // finish delivers a message whose rows are durable and runs what follows.
 func (b *Burst) finish(l *leg) {
-	missed := l.plan[:0]
 	var o *origin
+	missed := l.missed[:0]
 	for _, e := range l.plan {
 		switch {
 		case e.Local == nil:
@@ -214,15 +214,18 @@ func (b *Burst) finish(l *leg) {
 		default:
 			b.batch.Touch(e.Local)
 		}
+		l.plan[l.Delivered] = e
 		l.Delivered++
 	}
+	got := l.plan[:l.Delivered]
 	if o != nil {
 		o.holders.Store(int32(l.Delivered))
 	}
-	l.Planned = missed
-	if len(missed) > 0 {
+	if l.missed = missed; len(missed) > 0 {
+		l.Planned = missed
 		b.missed(l)
 	}
+	l.Planned = got
 	if sender := b.r.domains[l.From.Domain()]; sender != nil && l.Session != nil {
 		l.Owner = l.From.Bare()
 		b.copies(l, sender, modules.Sent)

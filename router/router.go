@@ -138,6 +138,9 @@ func (r *Router) SetPresence(s *session.Session, presence []byte, priority int8)
 // SetInterested implements modules.Services.
 func (r *Router) SetInterested(s *session.Session) { r.Registry.SetInterested(s) }
 
+// SetCarbons implements modules.Services.
+func (r *Router) SetCarbons(s *session.Session, on bool) { r.Registry.SetCarbons(s, on) }
+
 // Kick implements modules.Services and cluster.Receiver.
 func (r *Router) Kick(ref session.Ref, cond stanza.StreamCondition, text string) {
 	if s := r.Registry.ByRef(ref); s != nil {

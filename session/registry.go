@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/xmppd/xmppd/jid"
 )
@@ -81,7 +82,11 @@ func (r *Registry) Add(s *Session) (taken *Session) {
 	ids.mu.Lock()
 	ids.ids[s.Ref.ID] = s
 	ids.mu.Unlock()
-	r.changed(s.Entry(), false)
+	s.mu.Lock()
+	s.listed = true
+	e := s.entry
+	s.mu.Unlock()
+	r.changed(e, false)
 	return taken
 }
 
@@ -114,19 +119,19 @@ func (r *Registry) dropID(s *Session) {
 	delete(ids.ids, s.Ref.ID)
 	ids.mu.Unlock()
 	s.mu.Lock()
-	s.gone = true
+	s.listed = false
 	e := s.entry
 	s.mu.Unlock()
 	r.changed(e, true)
 }
 
-// publish tells of a change, unless the session has left the registry.
+// publish tells of a change, unless the session is not in the registry.
 func (r *Registry) publish(s *Session, change func(*Entry)) {
 	s.mu.Lock()
 	change(&s.entry)
-	e, gone := s.entry, s.gone
+	e, listed := s.entry, s.listed
 	s.mu.Unlock()
-	if !gone {
+	if listed {
 		r.changed(e, false)
 	}
 }
@@ -179,7 +184,24 @@ func (r *Registry) All(fn func(*Session) bool) {
 func (r *Registry) SetPresence(s *Session, presence []byte, priority int8) {
 	r.publish(s, func(e *Entry) {
 		e.Available, e.Presence, e.Priority = presence != nil, presence, priority
+		e.Takes = since(e.Takes, e.TakesBareMessages())
 	})
+}
+
+// since is the beginning of a state that may go on.
+func since(began int64, on bool) int64 {
+	switch {
+	case !on:
+		return 0
+	case began == 0:
+		return time.Now().UnixNano()
+	}
+	return began
+}
+
+// SetCarbons notes whether the session wants carbons.
+func (r *Registry) SetCarbons(s *Session, on bool) {
+	r.publish(s, func(e *Entry) { e.Carbons, e.Copies = on, since(e.Copies, on) })
 }
 
 // SetInterested notes that the session wants roster pushes.

@@ -28,11 +28,18 @@ type Entry struct {
 	Ref        Ref
 	JID        jid.JID // full
 	Available  bool    // initial presence has been sent and not withdrawn (RFC 6121 §4.2)
+	Carbons    bool    // gets copies of the account's other conversations (XEP-0280)
 	Interested bool    // has asked for the roster (RFC 6121 §2.1.6)
 	Priority   int8    // of the last available presence
 	// Presence is the last available presence as it stands on the wire, with
 	// from and without to; nil when not available. It must not be changed.
 	Presence []byte
+	// Takes is since when messages to the bare JID have reached the session, and
+	// Copies since when carbons have, as Unix nanoseconds; 0: they do not. Messages
+	// that arrived later have been handed to it.
+	Takes, Copies int64
+	// Agent is the client's installation (XEP-0388 §2.4), empty if it did not say.
+	Agent string
 	// Local is the session when it is on this node, else nil.
 	Local *Session
 }
@@ -46,6 +53,7 @@ type Info struct {
 	Addr      netip.AddrPort // of the client, behind a trusted proxy the client's own
 	Transport string         // "c2s", "c2s_tls", "websocket": ejabberd's names of a connection
 	Since     time.Time
+	Agent     string // the id of the user agent (XEP-0388 §2.4), empty if the client did not say
 }
 
 // Session is one bound resource on this node.
@@ -60,7 +68,7 @@ type Session struct {
 
 	mu       sync.Mutex
 	entry    Entry // what the registry publishes
-	gone     bool  // out of the registry
+	listed   bool  // in the registry
 	directed map[jid.JID]struct{}
 	slots    []slot // few, so a list is smaller than a map and as fast
 }
@@ -68,7 +76,7 @@ type Session struct {
 // New makes a session that is not yet in a registry.
 func New(ref Ref, full jid.JID, info Info, out *Outbox) *Session {
 	s := &Session{Ref: ref, JID: full, Info: info, Outbox: out, done: make(chan struct{})}
-	s.entry = Entry{Ref: ref, JID: full, Local: s}
+	s.entry = Entry{Ref: ref, JID: full, Agent: info.Agent, Local: s}
 	s.active.Store(info.Since.Unix())
 	return s
 }

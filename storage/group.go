@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// Write is one typed row change that may join a write group: *Message today.
+// Write is one typed row change that may join a write group: *Message or *Stream.
 type Write interface{ write() }
 
 func (*Message) write() {}

@@ -218,6 +218,9 @@ func (w *World) SetPresence(s *session.Session, presence []byte, priority int8) 
 	w.Registry.SetPresence(s, presence, priority)
 }
 
+// SetCarbons implements modules.Services.
+func (w *World) SetCarbons(s *session.Session, on bool) { w.Registry.SetCarbons(s, on) }
+
 // SetInterested implements modules.Services.
 func (w *World) SetInterested(s *session.Session) { w.Registry.SetInterested(s) }
 
