@@ -351,3 +351,18 @@ func (o *Outbox) Closed() bool {
 	defer o.mu.Unlock()
 	return o.closed
 }
+
+// Verdict is what to do with a stanza for a client that is inactive. The zero
+// value sends it now, behind everything that is held.
+type Verdict struct {
+	Hold bool
+	Key  string // a newer stanza with the same key replaces the held one; empty: none does
+}
+
+// Quiet holds back stanzas for a client that is inactive (XEP-0352): verdict,
+// which must not wait nor keep the stanza, says which. More than limit bytes are
+// not held: then all of them are sent.
+func (o *Outbox) Quiet(verdict func(*stanza.Stanza) Verdict, limit int) {}
+
+// Wake ends Quiet and sends what was held, in order.
+func (o *Outbox) Wake() {}
