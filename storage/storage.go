@@ -41,6 +41,10 @@ type Account struct {
 	Credentials []Credential
 	Created     time.Time
 	Ban         *Ban // nil: not banned
+
+	// Epoch grows when the password is changed, the account banned or a token
+	// revoked: whatever was proven in an earlier epoch gives no new rights.
+	Epoch int64
 }
 
 // Ban closes an account without removing it.

@@ -26,7 +26,8 @@ func (db *DB) CreateAccount(ctx context.Context, account jid.JID, credentials []
 		// A roster version that no earlier account of this name has reached: what
 		// its clients remember of it must not be taken for a state of this one.
 		now := time.Now()
-		if _, err = t.Exec(ctx, "INSERT INTO account (owner, domain, local, created, roster_version, roster_floor) VALUES ($1, $2, $3, $4, $5, $5)",
+		// The same goes for the epoch and who began to log in to that account.
+		if _, err = t.Exec(ctx, "INSERT INTO account (owner, domain, local, created, roster_version, roster_floor, epoch) VALUES ($1, $2, $3, $4, $5, $5, $5)",
 			id, account.Domain(), account.Local(), now, now.UnixMicro()); err != nil {
 			return err
 		}
@@ -38,7 +39,7 @@ func (db *DB) CreateAccount(ctx context.Context, account jid.JID, credentials []
 func putCredentials(ctx context.Context, t pgx.Tx, owner int64, credentials []storage.Credential) error {
 	b := &pgx.Batch{}
 	for _, c := range credentials {
-		b.Queue("INSERT INTO credential (owner, hash, iterations, salt, stored_key, server_key) VALUES ($1, $2, $3, $4, $5, $6)",
+		b.Queue("INSERT INTO credential (owner, hash, iterations, salt, stored_key, server_key) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
 			owner, c.Hash, c.Iterations, c.Salt, c.StoredKey, c.ServerKey)
 	}
 	return t.SendBatch(ctx, b).Close()
@@ -47,7 +48,7 @@ func putCredentials(ctx context.Context, t pgx.Tx, owner int64, credentials []st
 // Account returns an account with its credentials, or storage.ErrNotFound.
 func (db *DB) Account(ctx context.Context, account jid.JID) (storage.Account, error) {
 	a := storage.Account{JID: account.Bare()}
-	const query = `SELECT a.created, a.ban_since, coalesce(a.ban_reason, ''), c.hash, c.iterations, c.salt, c.stored_key, c.server_key
+	const query = `SELECT a.created, a.epoch, a.ban_since, coalesce(a.ban_reason, ''), c.hash, c.iterations, c.salt, c.stored_key, c.server_key
 		FROM account a LEFT JOIN credential c ON c.owner = a.owner
 		WHERE a.domain = $1 AND a.local = $2 ORDER BY c.hash`
 	credentials, err := list(ctx, db, query, []any{account.Domain(), account.Local()}, func(row pgx.Row) (c storage.Credential, err error) {
@@ -55,7 +56,7 @@ func (db *DB) Account(ctx context.Context, account jid.JID) (storage.Account, er
 		var reason string
 		var hash *string
 		var iterations *int
-		if err := row.Scan(&a.Created, &since, &reason, &hash, &iterations, &c.Salt, &c.StoredKey, &c.ServerKey); err != nil {
+		if err := row.Scan(&a.Created, &a.Epoch, &since, &reason, &hash, &iterations, &c.Salt, &c.StoredKey, &c.ServerKey); err != nil {
 			return c, err
 		}
 		a.Created = a.Created.UTC()
@@ -87,11 +88,14 @@ func (db *DB) AccountExists(ctx context.Context, account jid.JID) (bool, error) 
 	return exists, wrap(err, "look up account", account)
 }
 
-// SetCredentials replaces all credentials of an account.
+// SetCredentials replaces all credentials of an account and revokes its tokens.
 func (db *DB) SetCredentials(ctx context.Context, account jid.JID, credentials []storage.Credential) error {
 	err := db.write(ctx, func(ctx context.Context, t pgx.Tx) error {
 		id, _, _, err := lockAccount(ctx, t, account)
 		if err != nil {
+			return err
+		}
+		if _, err := revoke(ctx, t, id, ""); err != nil {
 			return err
 		}
 		if _, err := t.Exec(ctx, "DELETE FROM credential WHERE owner = $1", id); err != nil {
@@ -100,6 +104,19 @@ func (db *DB) SetCredentials(ctx context.Context, account jid.JID, credentials [
 		return putCredentials(ctx, t, id, credentials)
 	})
 	return wrap(err, "set credentials of", account)
+}
+
+// AddCredentials adds those for hashes that an account has none for. It returns
+// storage.ErrNotFound without an account, or if its epoch has ended.
+func (db *DB) AddCredentials(ctx context.Context, account jid.JID, epoch int64, credentials []storage.Credential) error {
+	err := db.write(ctx, func(ctx context.Context, t pgx.Tx) error {
+		id, err := lockEpoch(ctx, t, account, epoch)
+		if err != nil {
+			return err
+		}
+		return putCredentials(ctx, t, id, credentials)
+	})
+	return wrap(err, "add credentials of", account)
 }
 
 // RemoveAccount deletes an account and every row that it owns. What others have
@@ -150,14 +167,25 @@ func (db *DB) CountAccounts(ctx context.Context, domain string) (n int, err erro
 	return n, nil
 }
 
-// SetBan bans an account, or lifts the ban with nil.
+// SetBan bans an account and revokes its tokens, or lifts the ban with nil.
 func (db *DB) SetBan(ctx context.Context, account jid.JID, ban *storage.Ban) error {
 	var since *time.Time
 	var reason *string
 	if ban != nil {
 		since, reason = &ban.Since, &ban.Reason
 	}
-	err := changed(db.exec(ctx, "UPDATE account SET ban_since = $1, ban_reason = $2 WHERE domain = $3 AND local = $4",
-		since, reason, account.Domain(), account.Local()))
+	err := db.write(ctx, func(ctx context.Context, t pgx.Tx) error {
+		id, _, _, err := lockAccount(ctx, t, account)
+		if err != nil {
+			return err
+		}
+		if ban != nil {
+			if _, err := revoke(ctx, t, id, ""); err != nil {
+				return err
+			}
+		}
+		_, err = t.Exec(ctx, "UPDATE account SET ban_since = $1, ban_reason = $2 WHERE owner = $3", since, reason, id)
+		return err
+	})
 	return wrap(err, "set ban of", account)
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/xmppd/xmppd/internal/pgtest"
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/storage"
@@ -47,13 +49,40 @@ func create(t *testing.T, db *postgres.DB, accounts ...jid.JID) {
 	}
 }
 
-func write(db *postgres.DB, bodies ...string) *storage.Run {
+func messages(bodies ...string) *storage.Run {
 	r := &storage.Run{}
 	for _, body := range bodies {
 		r.Writes = append(r.Writes, &storage.Message{Owner: romeo, Peer: juliet, Arrived: time.Now(), XML: []byte(body)})
 	}
+	return r
+}
+
+func write(db *postgres.DB, bodies ...string) *storage.Run {
+	r := messages(bodies...)
 	db.Join(r)
 	return r
+}
+
+// writeCounted is write with a stream that has had h messages then.
+func writeCounted(db *postgres.DB, h int, bodies ...string) *storage.Run {
+	r := messages(bodies...)
+	r.Writes = append(r.Writes, &storage.Stream{ID: "stream", Owner: romeo, H: uint32(h), Until: time.Now().Add(time.Hour)})
+	db.Join(r)
+	return r
+}
+
+// wantCounted checks that the stream counts what is stored, at one moment.
+func wantCounted(t *testing.T, url string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context()) // nothing is lost with it
+	var h, rows int
+	if err := conn.QueryRow(t.Context(), "SELECT h, (SELECT count(*) FROM message) FROM stream").Scan(&h, &rows); err != nil || h != rows {
+		t.Errorf("the stream counts %d messages, %v; there are %d", h, err, rows)
+	}
 }
 
 func wantStored(t *testing.T, db *postgres.DB, want ...string) {
@@ -91,6 +120,7 @@ func TestTwoNodes(t *testing.T) {
 	create(t, one, owners...)
 	storagetest.GroupOrder(t, owners, one, two)
 	storagetest.RosterRace(t, one, two)
+	storagetest.SnapshotRace(t, romeo, one, two)
 }
 
 // TestNodesStartTogether: they migrate an empty database one after the other.
@@ -179,7 +209,8 @@ func TestCommitInDoubt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCutter(t, pgtest.URL(t))
+			server := pgtest.URL(t)
+			c := newCutter(t, server)
 			var armed atomic.Bool
 			db := openAt(t, postgres.Options{URL: c.url, BeforeCommit: func(context.Context) error {
 				if armed.CompareAndSwap(true, false) {
@@ -188,10 +219,10 @@ func TestCommitInDoubt(t *testing.T) {
 				return nil
 			}})
 			create(t, db, romeo)
-			first := write(db, "1")
+			first := writeCounted(db, 1, "1")
 			first.Wait()
 			armed.Store(true)
-			r := write(db, "2", "3")
+			r := writeCounted(db, 3, "2", "3")
 			r.Wait()
 			if err := errors.Join(append(first.Errs, r.Errs...)...); err != nil {
 				t.Error(err)
@@ -199,12 +230,13 @@ func TestCommitInDoubt(t *testing.T) {
 			if c.request.Load() || c.response.Load() {
 				t.Error("nothing was cut")
 			}
-			for i, w := range r.Writes {
+			for i, w := range r.Writes[:2] {
 				if seq := w.(*storage.Message).Seq; seq != int64(i+2) {
 					t.Errorf("message %d has seq %d", i+2, seq)
 				}
 			}
 			wantStored(t, db, "1", "2", "3")
+			wantCounted(t, server)
 		})
 	}
 }
@@ -272,12 +304,13 @@ func TestCutOff(t *testing.T) {
 		}})
 	create(t, db, romeo)
 	armed.Store(true)
-	r := write(db, "1", "2")
+	r := writeCounted(db, 2, "1", "2")
 	r.Wait()
 	if err := errors.Join(r.Errs...); err != nil {
 		t.Error(err)
 	}
 	wantStored(t, db, "1", "2")
+	wantCounted(t, server)
 }
 
 // TestOutage: while the server is down, callers are told so in time; what joined
@@ -296,7 +329,7 @@ func TestOutage(t *testing.T) {
 	hasty := openAt(t, postgres.Options{URL: url, CommitTimeout: 300 * time.Millisecond})
 
 	server.Stop(t)
-	late := write(patient, "2", "3")
+	late := writeCounted(patient, 3, "2", "3")
 	told := write(hasty, "not stored")
 	told.Wait()
 	_, account := hasty.Account(t.Context(), romeo)
@@ -312,6 +345,7 @@ func TestOutage(t *testing.T) {
 		t.Error(err)
 	}
 	wantStored(t, patient, "1", "2", "3")
+	wantCounted(t, url)
 	if err := hasty.Ping(t.Context()); err != nil {
 		t.Errorf("after the outage: %v", err)
 	}
@@ -322,7 +356,8 @@ func TestOutage(t *testing.T) {
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t, pgtest.Options{})
-	db := openAt(t, postgres.Options{URL: server.URL(t)})
+	url := server.URL(t)
+	db := openAt(t, postgres.Options{URL: url})
 	create(t, db, romeo)
 	const crashes = 3
 	var want []string
@@ -335,15 +370,15 @@ func TestCrash(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				runs <- write(db, string(rune('a'+i%26)))
+				runs <- writeCounted(db, i+1, string(rune('a'+i%26)))
 			}
 		}
 	}()
 	next := func() {
 		r := <-runs
 		r.Wait()
-		if r.Errs[0] != nil {
-			t.Error(r.Errs[0])
+		if err := errors.Join(r.Errs...); err != nil {
+			t.Error(err)
 		}
 		want = append(want, string(r.Writes[0].(*storage.Message).XML))
 	}
@@ -353,6 +388,7 @@ func TestCrash(t *testing.T) {
 		}
 		server.Stop(t)
 		server.Start(t)
+		wantCounted(t, url)
 	}
 	close(stop)
 	for r := range runs {
@@ -360,4 +396,5 @@ func TestCrash(t *testing.T) {
 		want = append(want, string(r.Writes[0].(*storage.Message).XML))
 	}
 	wantStored(t, db, want...)
+	wantCounted(t, url)
 }

@@ -24,6 +24,13 @@ const (
 		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS l (id, next_seq, stored, stored_bytes)
 		WHERE owner.id = l.id`
 
+	// Not locked: the foreign key of a new row says if its owner goes meanwhile.
+	readOwners = "SELECT jid, id FROM owner WHERE jid = ANY ($1)"
+
+	putStreams = `INSERT INTO stream (id, owner, h, until)
+		SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[]) ORDER BY 1
+		ON CONFLICT (id) DO UPDATE SET h = excluded.h, until = excluded.until, snapshot = NULL`
+
 	// doubtPause is how long to wait before asking again about a commit in doubt.
 	doubtPause = 50 * time.Millisecond
 )
@@ -40,12 +47,12 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 		return fmt.Errorf("begin write group: %w", mapError(err))
 	}
 	defer conn.Release()
-	logs, xid, err := beginGroup(ctx, conn, runs)
-	if err != nil {
+	g := newGroup(runs)
+	if err := g.begin(ctx, conn); err != nil {
 		return fmt.Errorf("begin write group: %w", mapError(err))
 	}
-	b := addRuns(logs, runs)
-	if b == nil {
+	b := g.add(runs)
+	if b.Len() == 0 {
 		rollback(ctx, conn)
 		return nil
 	}
@@ -67,7 +74,7 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 		return fmt.Errorf("write group: %w", mapError(err))
 	}
 	detach()
-	if committed, ask := db.committed(ctx, xid); ask != nil {
+	if committed, ask := db.committed(ctx, g.xid); ask != nil {
 		return fmt.Errorf("commit write group, in doubt: %w: %w", mapError(ask), err)
 	} else if !committed {
 		return fmt.Errorf("commit write group: %w: %w", storage.ErrUnavailable, err)
@@ -79,23 +86,38 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 // connection back ends it, and the transaction with it.
 func rollback(ctx context.Context, conn *pgxpool.Conn) { _, _ = conn.Exec(ctx, "ROLLBACK") }
 
-// beginGroup locks the owners of all rows and returns their logs, and the number
-// of the transaction.
-func beginGroup(ctx context.Context, conn *pgxpool.Conn, runs []*storage.Run) (logs map[jid.JID]*storage.Log, xid string, err error) {
-	logs = make(map[jid.JID]*storage.Log)
+// group is a write group in its transaction.
+type group struct {
+	xid    string                   // number of the transaction
+	logs   map[jid.JID]*storage.Log // of the owners of messages; nil: there is no such owner
+	owners map[jid.JID]int64        // of streams; 0: there is no such owner
+}
+
+// newGroup notes whose rows runs have.
+func newGroup(runs []*storage.Run) *group {
+	g := &group{logs: make(map[jid.JID]*storage.Log)}
 	for _, r := range runs {
 		for _, w := range r.Writes {
-			logs[w.(*storage.Message).Owner.Bare()] = nil
+			switch w := w.(type) {
+			case *storage.Message:
+				g.logs[w.Owner.Bare()] = nil
+			case *storage.Stream:
+				if g.owners == nil {
+					g.owners = make(map[jid.JID]int64)
+				}
+				g.owners[w.Owner.Bare()] = 0
+			}
 		}
 	}
-	byName := make(map[string]jid.JID, len(logs))
-	names := make([]string, 0, len(logs))
-	for owner := range logs {
-		names = append(names, owner.String())
-		byName[owner.String()] = owner
-	}
+	return g
+}
+
+// begin locks the owners of messages and reads their logs, the numbers of the
+// other owners, and that of the transaction.
+func (g *group) begin(ctx context.Context, conn *pgxpool.Conn) error {
 	b := &pgx.Batch{}
 	b.Queue("BEGIN")
+	names, byName := named(g.logs)
 	b.Queue(lockLogs, names).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var name string
@@ -103,50 +125,97 @@ func beginGroup(ctx context.Context, conn *pgxpool.Conn, runs []*storage.Run) (l
 			if err := rows.Scan(&name, &l.Owner, &l.Next, &l.Stored, &l.Bytes); err != nil {
 				return err
 			}
-			logs[byName[name]] = &l
+			g.logs[byName[name]] = &l
 		}
 		return rows.Err()
 	})
-	b.Queue("SELECT pg_current_xact_id()::text").QueryRow(func(row pgx.Row) error { return row.Scan(&xid) })
-	return logs, xid, conn.SendBatch(ctx, b).Close()
+	if len(g.owners) > 0 {
+		names, byName := named(g.owners)
+		b.Queue(readOwners, names).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				var name string
+				var id int64
+				if err := rows.Scan(&name, &id); err != nil {
+					return err
+				}
+				g.owners[byName[name]] = id
+			}
+			return rows.Err()
+		})
+	}
+	b.Queue("SELECT pg_current_xact_id()::text").QueryRow(func(row pgx.Row) error { return row.Scan(&g.xid) })
+	return conn.SendBatch(ctx, b).Close()
 }
 
-// addRuns numbers the messages and returns the statements that store them, nil
+// named returns the keys of m as the database knows them, and the way back.
+func named[V any](m map[jid.JID]V) (names []string, byName map[string]jid.JID) {
+	names, byName = make([]string, 0, len(m)), make(map[string]jid.JID, len(m))
+	for j := range m {
+		name := j.String()
+		names = append(names, name)
+		byName[name] = j
+	}
+	return names, byName
+}
+
+// add numbers the messages and returns the statements that store all rows; none
 // if all are refused.
-func addRuns(logs map[jid.JID]*storage.Log, runs []*storage.Run) *pgx.Batch {
-	var owners, seqs []int64
-	var peers []string
-	var arrived []time.Time
-	var xml [][]byte
+func (g *group) add(runs []*storage.Run) *pgx.Batch {
+	var m messageColumns
+	var s streamColumns
 	for _, r := range runs {
 		for i, w := range r.Writes {
-			m := w.(*storage.Message)
-			l := logs[m.Owner.Bare()]
-			if l == nil {
-				m.Seq, r.Errs[i] = 0, storage.ErrNotFound
-				continue
+			switch w := w.(type) {
+			case *storage.Message:
+				r.Errs[i] = m.add(g.logs[w.Owner.Bare()], w)
+			case *storage.Stream:
+				r.Errs[i] = s.add(g.owners[w.Owner.Bare()], w)
 			}
-			if r.Errs[i] = l.Add(m); r.Errs[i] != nil {
-				continue
-			}
-			owners, seqs = append(owners, l.Owner), append(seqs, m.Seq)
-			peers, arrived, xml = append(peers, m.Peer.String()), append(arrived, m.Arrived), append(xml, m.XML)
 		}
 	}
-	if len(seqs) == 0 {
-		return nil
-	}
 	b := &pgx.Batch{}
-	b.Queue(addMessages, owners, seqs, peers, arrived, xml)
+	if len(m.seqs) > 0 {
+		b.Queue(addMessages, m.owners, m.seqs, m.peers, m.arrived, m.xml)
+		g.advance(b)
+	}
+	if len(s.ids) > 0 {
+		b.Queue(putStreams, s.ids, s.owners, s.hs, s.until)
+	}
+	return b
+}
+
+// advance writes back the logs that have changed.
+func (g *group) advance(b *pgx.Batch) {
 	var ids, next, stored, size []int64
-	for _, l := range logs {
+	for _, l := range g.logs {
 		if l != nil && l.Changed {
 			ids, next = append(ids, l.Owner), append(next, l.Next)
 			stored, size = append(stored, l.Stored), append(size, l.Bytes)
 		}
 	}
 	b.Queue(advanceLogs, ids, next, stored, size)
-	return b
+}
+
+// messageColumns are the columns of message rows.
+type messageColumns struct {
+	owners, seqs []int64
+	peers        []string
+	arrived      []time.Time
+	xml          [][]byte
+}
+
+// add adds a message to them, or says why this one is refused.
+func (c *messageColumns) add(l *storage.Log, m *storage.Message) error {
+	if l == nil {
+		m.Seq = 0
+		return storage.ErrNotFound
+	}
+	if err := l.Add(m); err != nil {
+		return err
+	}
+	c.owners, c.seqs = append(c.owners, l.Owner), append(c.seqs, m.Seq)
+	c.peers, c.arrived, c.xml = append(c.peers, m.Peer.String()), append(c.arrived, m.Arrived), append(c.xml, m.XML)
+	return nil
 }
 
 // committed finds out what became of a transaction whose connection was lost

@@ -23,6 +23,12 @@ var errUnchanged = errors.New("nothing to write")
 func (db *DB) write(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, db.opts.StatementTimeout)
 	defer cancel()
+	return db.transact(ctx, fn)
+}
+
+// transact is write without a bound on the time of the whole: each statement has
+// its own.
+func (db *DB) transact(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
 	var t pgx.Tx
 	err := db.again(ctx, func(ctx context.Context) (err error) {
 		t, err = db.pool.Begin(ctx)

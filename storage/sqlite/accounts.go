@@ -24,7 +24,8 @@ func (db *DB) CreateAccount(ctx context.Context, account jid.JID, credentials []
 		// A roster version that no earlier account of this name has reached: what
 		// its clients remember of it must not be taken for a state of this one.
 		now := time.Now().UnixMicro()
-		if _, err = t.exec("INSERT INTO account (owner, domain, local, created, roster_version, roster_floor) VALUES (?1, ?2, ?3, ?4, ?4, ?4)",
+		// The same goes for the epoch and who began to log in to that account.
+		if _, err = t.exec("INSERT INTO account (owner, domain, local, created, roster_version, roster_floor, epoch) VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?4)",
 			id, account.Domain(), account.Local(), now); err != nil {
 			return err
 		}
@@ -35,7 +36,7 @@ func (db *DB) CreateAccount(ctx context.Context, account jid.JID, credentials []
 
 func putCredentials(t *tx, owner int64, credentials []storage.Credential) error {
 	for _, c := range credentials {
-		if _, err := t.exec("INSERT INTO credential (owner, hash, iterations, salt, stored_key, server_key) VALUES (?, ?, ?, ?, ?, ?)",
+		if _, err := t.exec("INSERT INTO credential (owner, hash, iterations, salt, stored_key, server_key) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
 			owner, c.Hash, c.Iterations, c.Salt, c.StoredKey, c.ServerKey); err != nil {
 			return err
 		}
@@ -47,7 +48,7 @@ func putCredentials(t *tx, owner int64, credentials []storage.Credential) error 
 func (db *DB) Account(ctx context.Context, account jid.JID) (storage.Account, error) {
 	a := storage.Account{JID: account.Bare()}
 	found := false
-	const query = `SELECT a.created, a.ban_since, coalesce(a.ban_reason, ''), c.hash, c.iterations, c.salt, c.stored_key, c.server_key
+	const query = `SELECT a.created, a.epoch, a.ban_since, coalesce(a.ban_reason, ''), c.hash, c.iterations, c.salt, c.stored_key, c.server_key
 		FROM owner o JOIN account a ON a.owner = o.id LEFT JOIN credential c ON c.owner = o.id
 		WHERE o.jid = ? ORDER BY c.hash`
 	err := db.each(ctx, query, []any{a.JID.String()}, func(rows *sql.Rows) error {
@@ -57,7 +58,7 @@ func (db *DB) Account(ctx context.Context, account jid.JID) (storage.Account, er
 		var hash sql.NullString
 		var iterations sql.NullInt64
 		var c storage.Credential
-		if err := rows.Scan(&created, &since, &reason, &hash, &iterations, &c.Salt, &c.StoredKey, &c.ServerKey); err != nil {
+		if err := rows.Scan(&created, &a.Epoch, &since, &reason, &hash, &iterations, &c.Salt, &c.StoredKey, &c.ServerKey); err != nil {
 			return err
 		}
 		found = true
@@ -88,11 +89,14 @@ func (db *DB) AccountExists(ctx context.Context, account jid.JID) (bool, error) 
 	return exists, wrap(mapError(err), "look up account", account)
 }
 
-// SetCredentials replaces all credentials of an account.
+// SetCredentials replaces all credentials of an account and revokes its tokens.
 func (db *DB) SetCredentials(ctx context.Context, account jid.JID, credentials []storage.Credential) error {
 	err := db.write(ctx, func(t *tx) error {
 		id, err := ownerID(t, account)
 		if err != nil {
+			return err
+		}
+		if _, err := revoke(t, account, ""); err != nil {
 			return err
 		}
 		if _, err := t.exec("DELETE FROM credential WHERE owner = ?", id); err != nil {
@@ -101,6 +105,19 @@ func (db *DB) SetCredentials(ctx context.Context, account jid.JID, credentials [
 		return putCredentials(t, id, credentials)
 	})
 	return wrap(err, "set credentials of", account)
+}
+
+// AddCredentials adds those for hashes that an account has none for. It returns
+// storage.ErrNotFound without an account, or if its epoch has ended.
+func (db *DB) AddCredentials(ctx context.Context, account jid.JID, epoch int64, credentials []storage.Credential) error {
+	err := db.write(ctx, func(t *tx) error {
+		id, err := ownerIn(t, account, epoch)
+		if err != nil {
+			return err
+		}
+		return putCredentials(t, id, credentials)
+	})
+	return wrap(err, "add credentials of", account)
 }
 
 // RemoveAccount deletes an account and every row that it owns. What others have
@@ -149,13 +166,18 @@ func (db *DB) CountAccounts(ctx context.Context, domain string) (n int, err erro
 	return n, nil
 }
 
-// SetBan bans an account, or lifts the ban with nil.
+// SetBan bans an account and revokes its tokens, or lifts the ban with nil.
 func (db *DB) SetBan(ctx context.Context, account jid.JID, ban *storage.Ban) error {
 	var since, reason any
 	if ban != nil {
 		since, reason = ban.Since.UnixMicro(), ban.Reason
 	}
 	err := db.write(ctx, func(t *tx) error {
+		if ban != nil {
+			if _, err := revoke(t, account, ""); err != nil {
+				return err
+			}
+		}
 		return affected(t.exec("UPDATE account SET ban_since = ?, ban_reason = ? WHERE domain = ? AND local = ?",
 			since, reason, account.Domain(), account.Local()))
 	})

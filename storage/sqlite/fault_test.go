@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,7 +88,11 @@ func TestStuckDisk(t *testing.T) {
 
 const killFile = "XMPPD_TEST_KILL_FILE"
 
-// TestKilled: what was acknowledged survives kill -9 at any moment.
+// firstH makes the count of the killed stream pass its largest value soon.
+const firstH = math.MaxUint32 - 100
+
+// TestKilled: what was acknowledged survives kill -9 at any moment, and the h of
+// its stream counts just that.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	if path := os.Getenv(killFile); path != "" {
@@ -135,6 +140,9 @@ func TestKilled(t *testing.T) {
 					t.Fatalf("message %d has seq %d", i, m.Seq)
 				}
 			}
+			if s, err := db.Stream(t.Context(), "killed"); err != nil || s.H-firstH != uint32(len(m)) {
+				t.Errorf("the stream counts %d messages, %v; there are %d", s.H-firstH, err, len(m))
+			}
 			if n, err := db.CountMessages(t.Context(), romeo); n != len(m) || err != nil {
 				t.Errorf("CountMessages = %d, %v; there are %d", n, err, len(m))
 			}
@@ -151,12 +159,18 @@ func acknowledge(t *testing.T, path string) {
 	if err := db.CreateAccount(t.Context(), romeo, nil); err != nil {
 		t.Fatal(err)
 	}
+	r := &storage.Run{}
 	for n := 0; ; n += 3 {
-		r := write(db, "1", "2", "3")
+		for range 3 {
+			r.Writes = append(r.Writes, &storage.Message{Owner: romeo, Peer: romeo, Arrived: time.Now(), XML: []byte("counted")})
+		}
+		r.Writes = append(r.Writes, &storage.Stream{ID: "killed", Owner: romeo, H: firstH + uint32(n+3), Until: time.Now().Add(time.Hour)})
+		db.Join(r)
 		r.Wait()
 		if err := errors.Join(r.Errs...); err != nil {
 			t.Fatal(err)
 		}
+		r.Reset()
 		if _, err := fmt.Fprintln(io.Writer(os.Stdout), n+3); err != nil {
 			return
 		}

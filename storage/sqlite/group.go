@@ -10,9 +10,13 @@ import (
 )
 
 const (
-	readLog     = "SELECT id, next_seq, stored, stored_bytes FROM owner WHERE jid = ?"
-	advanceLog  = "UPDATE owner SET next_seq = ?, stored = ?, stored_bytes = ? WHERE id = ?"
-	addMessage  = "INSERT INTO message (owner, seq, peer, arrived, xml) VALUES (?, ?, ?, ?, ?)"
+	readLog    = "SELECT id, next_seq, stored, stored_bytes FROM owner WHERE jid = ?"
+	advanceLog = "UPDATE owner SET next_seq = ?, stored = ?, stored_bytes = ? WHERE id = ?"
+	addMessage = "INSERT INTO message (owner, seq, peer, arrived, xml) VALUES (?, ?, ?, ?, ?)"
+	// Most of the time a stream is known and only its h changes: no index does.
+	advanceStream = "UPDATE stream SET h = ? WHERE id = ? AND until = ? AND snapshot IS NULL"
+	putStream     = `INSERT INTO stream (id, owner, h, until) SELECT ?, id, ?, ? FROM owner WHERE jid = ?
+		ON CONFLICT (id) DO UPDATE SET h = excluded.h, until = excluded.until, snapshot = NULL`
 	pageBytes   = 4096
 	rowOverhead = 100 // bytes of a message row beside its XML, roughly
 )
@@ -61,7 +65,13 @@ func addRuns(ctx context.Context, t *tx, runs []*storage.Run) (pages int64, err 
 			return 0, err
 		}
 		for i, w := range r.Writes {
-			if r.Errs[i], err = g.write(w.(*storage.Message)); err != nil {
+			switch w := w.(type) {
+			case *storage.Message:
+				r.Errs[i], err = g.write(w)
+			case *storage.Stream:
+				r.Errs[i], err = g.writeStream(t, w)
+			}
+			if err != nil {
 				return 0, err
 			}
 		}
@@ -79,9 +89,10 @@ func addRuns(ctx context.Context, t *tx, runs []*storage.Run) (pages int64, err 
 
 // group is a write group in its transaction.
 type group struct {
-	read, add, advance *sql.Stmt
-	logs               map[jid.JID]*storage.Log // nil: there is no such owner
-	size               int64                    // of the rows added
+	read, add, advance       *sql.Stmt
+	advanceStream, putStream *sql.Stmt                // nil until there is a stream
+	logs                     map[jid.JID]*storage.Log // nil: there is no such owner
+	size                     int64                    // of the rows added
 }
 
 // write adds a message, or says why this one is refused.
@@ -99,6 +110,29 @@ func (g *group) write(m *storage.Message) (refused, err error) {
 	}
 	g.size += int64(len(m.XML)) + rowOverhead
 	_, err = g.add.ExecContext(context.Background(), l.Owner, m.Seq, m.Peer.String(), m.Arrived.UnixMicro(), m.XML)
+	return nil, err
+}
+
+// writeStream makes a stream known or advances it, or says why not.
+func (g *group) writeStream(t *tx, s *storage.Stream) (refused, err error) {
+	if g.advanceStream == nil {
+		if g.advanceStream, err = t.stmt(advanceStream); err != nil {
+			return nil, err
+		}
+		if g.putStream, err = t.stmt(putStream); err != nil {
+			return nil, err
+		}
+	}
+	ctx, until := context.Background(), s.Kept().UnixMicro()
+	g.size += pageBytes // where it is has nothing to do with the rows of others
+	err = affected(g.advanceStream.ExecContext(ctx, int64(s.H), s.ID, until))
+	if err != storage.ErrNotFound {
+		return nil, err
+	}
+	err = affected(g.putStream.ExecContext(ctx, s.ID, int64(s.H), until, s.Owner.Bare().String()))
+	if err == storage.ErrNotFound {
+		return err, nil
+	}
 	return nil, err
 }
 

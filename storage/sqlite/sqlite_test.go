@@ -24,6 +24,9 @@ func (d database) Open(ctx context.Context, o storagetest.Options) (storagetest.
 
 func (d database) raw(t *testing.T) *sql.DB {
 	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(d.path), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	db, err := sql.Open("sqlite", d.path+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)

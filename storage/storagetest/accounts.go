@@ -45,7 +45,7 @@ func accounts(t *testing.T, d Database) {
 		if a.Created.Before(before) || a.Created.After(time.Now().Add(time.Second)) {
 			t.Errorf("created at %v", a.Created)
 		}
-		a.Created = time.Time{}
+		a.Created, a.Epoch = time.Time{}, 0
 		if diff := cmp.Diff(storage.Account{JID: romeo, Credentials: credentials("one")}, a, byValue); diff != "" {
 			t.Errorf("account (-want +got):\n%s", diff)
 		}
@@ -154,8 +154,15 @@ func fill(t *testing.T, s Store, owner jid.JID) {
 		return nil
 	})
 	must(t, err)
+	_, _, err = s.Block(ctx, storage.Block{Owner: owner, Items: []jid.JID{nurse}, Limit: 1,
+		Reports: []storage.Report{{Reported: nurse, Reason: "urn:xmpp:reporting:spam"}}, ReportLimit: 1})
+	must(t, err)
+	must(t, s.AddToken(ctx, owner, epoch(t, s, owner), token("agent", "nonce", noon), 1))
 	must(t, s.KV("test").Put(ctx, owner, "key", []byte("value")))
 	must(t, store(s, message(owner, "kept")))
+	id := owner.String()
+	must(t, s.SaveSnapshots(ctx, []storage.Snapshot{snapshot(id, owner, 1, "kept"), snapshot(id+" 2", owner, 1, "kept")}))
+	must(t, errors.Join(write(s, stream(id, owner, 2))...))
 }
 
 func reopen(t *testing.T, d Database) {

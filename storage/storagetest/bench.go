@@ -26,6 +26,12 @@ func Benchmark(b *testing.B, s Store) {
 			benchmarkGroup(b, s, owners[:c.owners], c.group)
 		})
 	}
+	for _, streams := range []bool{false, true} {
+		b.Run(fmt.Sprintf("Counted/rows=64/streams=%v", streams), func(b *testing.B) {
+			benchmarkCounted(b, s, owners, streams)
+		})
+	}
+	b.Run("Snapshots/rows=5000", func(b *testing.B) { benchmarkSnapshots(b, s) })
 	b.Run("Pending/rows=50", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
 			if m, err := s.PendingMessages(context.Background(), owners[i%len(owners)], 0, 50); err != nil || len(m) == 0 {
@@ -66,6 +72,61 @@ func benchmarkGroup(b *testing.B, s Store, owners []jid.JID, size int) {
 		}
 	}
 	b.ReportMetric(float64((cpu()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+}
+
+// benchmarkCounted writes groups of 64 messages of 64 senders, with their streams
+// or without; ns/op is per message.
+func benchmarkCounted(b *testing.B, s Store, owners []jid.JID, streams bool) {
+	const size = 64
+	xml := bytes.Repeat([]byte("x"), 300)
+	var r storage.Run
+	b.ReportAllocs()
+	next := 0
+	start := cpu()
+	for rows := 0; rows < b.N; rows += size {
+		r.Reset()
+		for range size {
+			from, to := owners[next%len(owners)], owners[(next+1)%len(owners)]
+			r.Writes = append(r.Writes, &storage.Message{Owner: to, Peer: from, Arrived: noon, XML: xml})
+			if streams {
+				r.Writes = append(r.Writes, &storage.Stream{ID: from.String(), Owner: from, H: uint32(next), Until: noon})
+			}
+			next++
+		}
+		s.Join(&r)
+		r.Wait()
+		for _, err := range r.Errs {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64((cpu()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+}
+
+// benchmarkSnapshots saves and takes the sessions of a server that restarts.
+func benchmarkSnapshots(b *testing.B, s Store) {
+	if err := s.CreateAccount(context.Background(), romeo, nil); err != nil {
+		b.Fatal(err)
+	}
+	all := many(romeo, 5000, 2048)
+	var saving time.Duration
+	b.ReportAllocs()
+	for b.Loop() {
+		start := time.Now()
+		if err := s.SaveSnapshots(context.Background(), all); err != nil {
+			b.Fatal(err)
+		}
+		saving += time.Since(start)
+		for left := len(all); left > 0; {
+			some, err := s.TakeSnapshots(context.Background(), 256)
+			if err != nil || len(some) == 0 {
+				b.Fatal(len(some), err)
+			}
+			left -= len(some)
+		}
+	}
+	b.ReportMetric(saving.Seconds()*1000/float64(b.N), "save-ms/op")
 }
 
 // Allocations returns how many allocations a store makes for each row of a run

@@ -271,6 +271,14 @@ func groupRemovalRace(t *testing.T, d Database) {
 					if err != nil && !errors.Is(err, storage.ErrNotFound) {
 						t.Error(err)
 					}
+					for _, err := range write(s, stream("group", romeo, 1), message(juliet, "x")) {
+						if err != nil && !errors.Is(err, storage.ErrNotFound) {
+							t.Error(err)
+						}
+					}
+					if err := s.SaveSnapshots(t.Context(), many(romeo, 3, 100)); err != nil {
+						t.Error(err)
+					}
 					if err := s.KV("test").Put(t.Context(), romeo, "k", nil); err != nil && !errors.Is(err, storage.ErrNotFound) {
 						t.Error(err)
 					}
@@ -280,6 +288,7 @@ func groupRemovalRace(t *testing.T, d Database) {
 		must(t, s.RemoveAccount(t.Context(), romeo))
 		wg.Wait()
 	}
+	must(t, s.ConfirmMessages(t.Context(), juliet, 1000))
 	for table, rows := range d.Tables(t) {
 		if rows != before[table] {
 			t.Errorf("table %s has %d rows more", table, rows-before[table])

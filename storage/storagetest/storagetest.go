@@ -25,6 +25,13 @@ type Store interface {
 	Accounts(ctx context.Context, domain string, after jid.JID, limit int) ([]jid.JID, error)
 	CountAccounts(ctx context.Context, domain string) (int, error)
 	SetBan(ctx context.Context, account jid.JID, ban *storage.Ban) error
+	AddCredentials(ctx context.Context, account jid.JID, epoch int64, credentials []storage.Credential) error
+
+	Access(ctx context.Context, account jid.JID, agent string) (storage.Access, error)
+	Tokens(ctx context.Context, account jid.JID) ([]storage.Token, error)
+	AddToken(ctx context.Context, account jid.JID, epoch int64, token storage.Token, limit int) error
+	UseToken(ctx context.Context, account jid.JID, agent string, use storage.TokenUse) error
+	RevokeTokens(ctx context.Context, account jid.JID, agent string) (int, error)
 
 	Roster(ctx context.Context, owner jid.JID) (items []storage.RosterItem, version uint64, err error)
 	RosterItem(ctx context.Context, owner, contact jid.JID) (storage.RosterItem, error)
@@ -36,6 +43,17 @@ type Store interface {
 	ConfirmMessages(ctx context.Context, owner jid.JID, upTo int64) error
 	CountMessages(ctx context.Context, owner jid.JID) (int, error)
 	DeleteMessagesBefore(ctx context.Context, before time.Time, limit int) (int, error)
+
+	Stream(ctx context.Context, id string) (storage.Stream, error)
+	SaveSnapshots(ctx context.Context, snapshots []storage.Snapshot) error
+	TakeSnapshots(ctx context.Context, limit int) ([]storage.Snapshot, error)
+	DeleteStreams(ctx context.Context, before time.Time, limit int) (int, error)
+
+	Blocklists(ctx context.Context, owners []jid.JID) ([]storage.Blocked, error)
+	Block(ctx context.Context, b storage.Block) (before []jid.JID, reports int, err error)
+	Unblock(ctx context.Context, owner jid.JID, items []jid.JID) (before []jid.JID, err error)
+	Reports(ctx context.Context, state storage.ReportState, after int64, limit int) ([]storage.Report, error)
+	CloseReport(ctx context.Context, id int64, at time.Time, comment string) error
 
 	KV(namespace string) storage.KV
 	Meta(ctx context.Context, key string) ([]byte, error)
@@ -85,11 +103,32 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		"GroupTriesAgain":     groupTriesAgain,
 		"GroupRemovalRace":    groupRemovalRace,
 		"CloseFlushes":        closeFlushes,
+		"Streams":             streams,
+		"StreamGroup":         streamGroup,
+		"StreamBadRow":        streamBadRow,
+		"StreamRollback":      streamRollback,
+		"StreamsReopen":       streamsReopen,
+		"DeleteStreams":       deleteStreams,
+		"Snapshots":           snapshots,
+		"SnapshotOutlived":    snapshotOutlived,
+		"SnapshotsTogether":   snapshotsTogether,
+		"SnapshotRace":        snapshotRace,
+		"Blocklists":          blocklists,
+		"BlockRace":           blockRace,
+		"Reports":             reports,
+		"AddCredentials":      addCredentials,
+		"Tokens":              tokens,
+		"TokenCount":          tokenCount,
+		"TokenOrder":          tokenOrder,
+		"TokenLimit":          tokenLimit,
+		"TokenRevocation":     tokenRevocation,
+		"TokenRace":           tokenRace,
 		"KV":                  keyValue,
 		"Meta":                meta,
 		"MetaRace":            metaRace,
 		"Reopen":              reopen,
 		"NewerSchema":         newerSchema,
+		"Upgrade":             upgrade,
 		"Cancelled":           cancelled,
 	} {
 		t.Run(name, func(t *testing.T) {
