@@ -31,85 +31,44 @@ type Link interface {
 	Abort(cause error)
 }
 
-// ErrSlowConsumer is why a connection was closed whose client did not read.
-var ErrSlowConsumer = errors.New("slow consumer: outbox full")
+// Why an outbox takes nothing more.
+var (
+	// ErrSlowConsumer: the client did not read.
+	ErrSlowConsumer = errors.New("slow consumer: outbox full")
+	// ErrUnacked: the client did not confirm, or did not come back in time.
+	ErrUnacked = errors.New("queue of unacknowledged stanzas full")
+)
 
 // shutPatience is how long a client may take to read what was queued when its
 // stream was closed. It keeps its address until then.
 const shutPatience = 5 * time.Second
 
-// chunk sizes: most bursts fit the small one; a TLS record holds the large one.
-const (
-	smallChunk = 2 << 10
-	largeChunk = 16 << 10
-)
-
-// Chunks is a pool of outbox buffers, shared by the sessions of a server.
-type Chunks struct {
-	small, large sync.Pool
-	total        atomic.Int64 // bytes queued in all outboxes that use the pool
-	limit        atomic.Int64
-}
-
-// NewChunks makes a pool whose outboxes may hold limit bytes together; 0: no limit.
-func NewChunks(limit int64) *Chunks {
-	p := new(Chunks)
-	p.SetLimit(limit)
-	return p
-}
-
-// SetLimit changes the limit in bytes.
-func (p *Chunks) SetLimit(bytes int64) { p.limit.Store(bytes) }
-
-// room reports whether size more bytes fit.
-func (p *Chunks) room(size int) bool {
-	limit := p.limit.Load()
-	return limit == 0 || p.total.Load()+int64(size) <= limit
-}
-
-// Total is the number of bytes that are queued in all outboxes.
-func (p *Chunks) Total() int64 { return p.total.Load() }
-
-func (p *Chunks) get(first bool, size int) []byte {
-	pool, n := &p.large, largeChunk
-	if first && size <= smallChunk {
-		pool, n = &p.small, smallChunk
-	}
-	if size <= n {
-		if b, ok := pool.Get().(*[]byte); ok {
-			return (*b)[:0]
-		}
-	}
-	return make([]byte, 0, max(n, size))
-}
-
-func (p *Chunks) put(b []byte) {
-	b = b[:0]
-	switch cap(b) {
-	case smallChunk:
-		p.small.Put(&b)
-	case largeChunk:
-		p.large.Put(&b)
-	}
-}
-
-// Outbox queues bytes for one connection, limited in bytes. Any goroutine may
+// Outbox queues elements for one session, limited in bytes. Any goroutine may
 // append; one at a time flushes and the others leave their bytes to it. No
 // sender ever waits for a reader.
+//
+// Without stream management what has been written is forgotten. With it
+// (Manage) the queue is acked · written · unwritten: stanzas stay until the
+// client has confirmed them, across connections (Detach, Attach).
 type Outbox struct {
-	link  Link
 	pool  *Chunks
-	limit atomic.Int64
+	limit atomic.Int64 // of unwritten bytes while there is a link
 
 	mu       sync.Mutex
-	queue    [][]byte // chunks not yet given to the link, oldest first
-	bytes    int      // in queue
+	link     Link // nil: detached
+	epoch    int  // counts the links
+	queue    []*chunk
+	waiting  int    // unwritten bytes
+	kept     int    // bytes that were written and are not confirmed
+	writing  *chunk // some goroutine gives it to the link
 	flushing bool
 	stalled  bool  // of flushing: the peer has to read first
 	closed   bool  // nothing more is taken
 	cause    error // of that
 	shut     *stanza.StreamError
-	finish   bool // the link is to be finished once the queue is empty
+	finish   bool     // the link is to be finished once the queue is written
+	managed  *managed // nil without stream management
+	quiet    *quiet   // nil unless the client is inactive
 }
 
 // NewOutbox makes an outbox of at most limit bytes above link.
@@ -122,112 +81,158 @@ func NewOutbox(link Link, pool *Chunks, limit int) *Outbox {
 // SetLimit changes the limit in bytes.
 func (o *Outbox) SetLimit(bytes int) { o.limit.Store(int64(bytes)) }
 
-// Queued is the number of bytes that wait for the client.
+// Queued is the number of bytes that have not been written yet.
 func (o *Outbox) Queued() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.bytes
+	return o.waiting
 }
 
 // Append queues one top-level element in canonical form; the bytes are copied.
-// It reports false when the connection takes nothing more. Flush sends it.
-func (o *Outbox) Append(xml []byte) bool {
+// It reports false when the session takes nothing more. Flush sends it.
+func (o *Outbox) Append(xml []byte) bool { return o.AppendStored(xml, 0) }
+
+// AppendStored is Append for a message that stands in the log of the account: if
+// it is not confirmed it comes from there again.
+func (o *Outbox) AppendStored(xml []byte, seq int64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.room(len(xml) + 64) {
+	it := item{seq: seq, trait: traitOf(xml)}
+	if it.has(message) && o.managed != nil {
+		it.at = time.Now().UnixNano()
+	}
+	if o.closed {
 		return false
 	}
-	tail := o.tail(len(xml) + 64)
-	before := len(*tail)
-	*tail = o.link.AppendElement(*tail, xml)
-	o.count(len(*tail) - before)
+	if o.quiet != nil && it.has(stanzas) && o.hold(xml, it) {
+		return true
+	}
+	return o.push(xml, it)
+}
+
+// push queues an element that is not held back; mu is held.
+func (o *Outbox) push(xml []byte, it item) bool {
+	if !o.room(len(xml), it.seq != 0) {
+		return false
+	}
+	c := o.tail(len(xml))
+	before := len(c.buf)
+	c.buf = append(c.buf, xml...)
+	o.added(c, before, it)
 	return true
 }
 
-// AppendStanza queues the stanza with its edits as the given side sees it, and
-// with another addressee when to is not empty.
-func (o *Outbox) AppendStanza(st *stanza.Stanza, side stanza.Side) bool {
+// AppendStanza queues the stanza with its edits as the given side sees it; at is
+// when it arrived, in Unix nanoseconds.
+func (o *Outbox) AppendStanza(st *stanza.Stanza, side stanza.Side, at int64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	size := st.Size()
-	if !o.room(size + 64) {
+	if o.closed {
 		return false
 	}
-	tail := o.tail(size + 64)
-	before := len(*tail)
-	if o.link.Framed() {
-		scratch := st.Emit(o.pool.get(false, size), side)
-		*tail = o.link.AppendElement(*tail, scratch)
-		o.pool.put(scratch)
-	} else {
-		*tail = st.Emit(*tail, side)
+	it := item{at: at, trait: stanzas}
+	if st.Kind == stanza.Message {
+		it.trait |= message
 	}
-	o.count(len(*tail) - before)
+	size := st.Size()
+	if o.quiet != nil {
+		xml := st.Emit(make([]byte, 0, size), side) // as edited
+		return o.hold(xml, it) || o.push(xml, it)
+	}
+	if !o.room(size, false) {
+		return false
+	}
+	c := o.tail(size)
+	before := len(c.buf)
+	c.buf = st.Emit(c.buf, side)
+	o.added(c, before, it)
 	return true
 }
 
 // AppendRaw queues bytes that are framed already, such as a stream header.
-func (o *Outbox) AppendRaw(framed []byte) bool {
+func (o *Outbox) AppendRaw(bytes []byte) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.room(len(framed)) {
-		return false
+	return o.push(bytes, item{trait: framed})
+}
+
+// added takes what was appended to the last chunk into the books.
+func (o *Outbox) added(c *chunk, before int, it item) {
+	if m := o.managed; m != nil && it.has(stanzas) {
+		it.trait |= counted
+		m.due = m.due || it.has(message)
 	}
-	tail := o.tail(len(framed))
-	*tail = append(*tail, framed...)
-	o.count(len(framed))
-	return true
+	n := c.add(before, it)
+	if it.seq != 0 && it.has(counted) {
+		o.managed.stored += n
+	}
+	o.waiting += n
+	o.pool.total.Add(int64(n))
 }
 
 // room reports whether size more bytes may be queued. A client that reads
 // nothing is closed here; the reader of the connection notices and cleans up.
-// It may release mu for a while.
-func (o *Outbox) room(size int) bool {
+// It may release mu for a while. What is stored has limits of its own.
+func (o *Outbox) room(size int, stored bool) bool {
 	if o.closed {
 		return false
 	}
-	if o.fits(size) {
+	if o.fits(size, stored) {
 		return true
 	}
-	if !o.flushing {
+	if !o.flushing && o.link != nil {
 		// No fault of the client: one burst has more for it than it may queue.
 		o.flushing = true
 		o.drain()
 		o.mu.Lock()
-		if o.closed || o.fits(size) {
+		if o.closed || o.fits(size, stored) {
 			return !o.closed
 		}
 	}
-	o.close(ErrSlowConsumer)
-	go o.link.Abort(ErrSlowConsumer)
+	o.overflow()
 	return false
 }
 
 // fits reports whether size more bytes are within the limits. When all outboxes
 // together are full only those suffer whose clients do not read.
-func (o *Outbox) fits(size int) bool {
-	return int64(o.bytes+size) <= o.limit.Load() && (!o.stalled && o.flushing || o.bytes == 0 || o.pool.room(size))
+func (o *Outbox) fits(size int, stored bool) bool {
+	if m := o.managed; m != nil && !stored && o.waiting+o.kept-m.stored+o.held()+size > m.limit {
+		return false
+	}
+	if o.link == nil {
+		return o.pool.room(size)
+	}
+	return int64(o.waiting+size) <= o.limit.Load() &&
+		(!o.stalled && o.flushing || o.waiting+o.kept == 0 || o.pool.room(size))
+}
+
+// overflow ends a session that has too much in its queue.
+func (o *Outbox) overflow() {
+	cause := ErrSlowConsumer
+	if o.managed != nil && !o.stalled {
+		cause = ErrUnacked
+	}
+	o.stop(cause)
+	if link := o.link; link != nil {
+		go link.Abort(cause)
+	}
 }
 
 // tail is the last chunk, with room for size bytes.
-func (o *Outbox) tail(size int) *[]byte {
-	if n := len(o.queue); n > 0 && cap(o.queue[n-1])-len(o.queue[n-1]) >= size {
-		return &o.queue[n-1]
+func (o *Outbox) tail(size int) *chunk {
+	if n := len(o.queue); n > 0 && cap(o.queue[n-1].buf)-len(o.queue[n-1].buf) >= size {
+		return o.queue[n-1]
 	}
-	o.queue = append(o.queue, o.pool.get(len(o.queue) == 0, size))
-	return &o.queue[len(o.queue)-1]
-}
-
-func (o *Outbox) count(n int) {
-	o.bytes += n
-	o.pool.total.Add(int64(n))
+	c := o.pool.get(len(o.queue) == 0, size)
+	o.queue = append(o.queue, c)
+	return c
 }
 
 // Flush gives what is queued to the link. If another goroutine is flushing, or
 // the connection is stalled, the bytes are left to it.
 func (o *Outbox) Flush() {
 	o.mu.Lock()
-	if o.flushing {
+	if o.flushing || o.link == nil {
 		o.mu.Unlock()
 		return
 	}
@@ -237,46 +242,144 @@ func (o *Outbox) Flush() {
 
 // drain is called with mu held and flushing set; it returns with mu released.
 func (o *Outbox) drain() {
+	link, epoch := o.link, o.epoch
 	for {
-		if len(o.queue) == 0 {
+		o.request()
+		c := o.unwritten()
+		if c == nil {
 			o.flushing = false
 			finish, cause := o.finish, o.shut
 			o.finish = false
 			o.mu.Unlock()
 			if finish {
-				o.link.Finish(cause)
+				link.Finish(cause)
 			}
 			return
 		}
-		chunk := o.queue[0]
-		copy(o.queue, o.queue[1:])
-		o.queue[len(o.queue)-1] = nil
-		o.queue = o.queue[:len(o.queue)-1]
-		o.count(-len(chunk))
+		bytes, items := c.buf[c.done:], c.items[c.sent:]
+		o.hand(c)
 		o.mu.Unlock()
 
-		err := o.link.Write(chunk)
-		o.pool.put(chunk)
+		err := write(link, o.pool, bytes, items)
 
 		o.mu.Lock()
-		if err != nil {
-			o.close(err)
-			o.flushing = false
-			o.mu.Unlock()
-			o.link.Abort(err)
+		if o.epoch != epoch {
+			o.mu.Unlock() // the session has another connection by now, or none
 			return
 		}
-		if o.link.Pending() > 0 {
+		o.writing = nil
+		o.release()
+		if err != nil {
+			o.broken(link, err)
+			return
+		}
+		if link.Pending() > 0 {
 			o.stalled = true
 			o.mu.Unlock() // flushing stays set: the drained callback goes on
-			o.link.OnDrained(func() {
+			link.OnDrained(func() {
 				o.mu.Lock()
+				if o.epoch != epoch {
+					o.mu.Unlock()
+					return
+				}
 				o.stalled = false
 				o.drain()
 			})
 			return
 		}
 	}
+}
+
+// unwritten is the first chunk with something for the link.
+func (o *Outbox) unwritten() *chunk {
+	if o.waiting == 0 {
+		return nil
+	}
+	// All chunks before the last ones have been written.
+	i := len(o.queue) - 1
+	for i > 0 && o.queue[i-1].done < len(o.queue[i-1].buf) {
+		i--
+	}
+	return o.queue[i]
+}
+
+// hand marks everything in the chunk as given to the link.
+func (o *Outbox) hand(c *chunk) {
+	n := len(c.buf) - c.done
+	if m := o.managed; m != nil {
+		for _, it := range c.items[c.sent:] {
+			if it.has(counted) {
+				m.out++
+			}
+		}
+	}
+	o.waiting -= n
+	o.kept += n
+	c.done, c.sent = len(c.buf), len(c.items)
+	o.writing = c
+}
+
+// write frames the elements where that is needed and gives them to the link.
+func write(link Link, pool *Chunks, bytes []byte, items []item) error {
+	if !link.Framed() {
+		return link.Write(bytes)
+	}
+	c := pool.get(false, len(bytes)+len(bytes)/4)
+	defer pool.put(c)
+	for _, it := range items {
+		xml := bytes[:it.size]
+		bytes = bytes[it.size:]
+		if it.has(framed) {
+			c.buf = append(c.buf, xml...)
+		} else {
+			c.buf = link.AppendElement(c.buf, xml)
+		}
+	}
+	return link.Write(c.buf)
+}
+
+// release drops written items from the front that nobody has to confirm, and
+// the chunks that hold nothing else.
+func (o *Outbox) release() {
+	for len(o.queue) > 0 {
+		c := o.queue[0]
+		for c.first < c.sent && (o.managed == nil || !c.items[c.first].has(counted)) {
+			o.drop(c)
+		}
+		if !c.empty() || c == o.writing {
+			return
+		}
+		o.pool.put(c)
+		copy(o.queue, o.queue[1:])
+		o.queue[len(o.queue)-1] = nil
+		o.queue = o.queue[:len(o.queue)-1]
+	}
+}
+
+// drop forgets the first item of a chunk, which was written.
+func (o *Outbox) drop(c *chunk) {
+	it := c.items[c.first]
+	n := int(it.size)
+	if m := o.managed; m != nil && it.seq != 0 && it.has(counted) {
+		m.stored -= n
+	}
+	c.first++
+	c.skip += n
+	o.kept -= n
+	o.pool.total.Add(int64(-n))
+}
+
+// broken is called with mu held when the link does not take bytes any more; it
+// returns with mu released.
+func (o *Outbox) broken(link Link, err error) {
+	if o.managed != nil && !o.closed {
+		o.leave()
+	} else {
+		o.stop(err)
+		o.flushing = false
+	}
+	o.mu.Unlock()
+	link.Abort(err)
 }
 
 // Shut queues the end of the stream behind what is queued already, takes
@@ -288,10 +391,13 @@ func (o *Outbox) Shut(err *stanza.StreamError) {
 		o.mu.Unlock()
 		return
 	}
-	o.closed, o.finish, o.shut = true, true, err
+	o.shut = err
 	if err != nil {
-		o.cause = err
+		o.stop(err)
+	} else {
+		o.stop(nil)
 	}
+	o.finish = o.link != nil
 	o.mu.Unlock()
 	o.Flush()
 	o.mu.Lock()
@@ -309,32 +415,69 @@ func (o *Outbox) Shut(err *stanza.StreamError) {
 	}
 }
 
-// Discard drops what is queued and takes nothing more; for a connection that
-// is gone.
+// stop takes nothing more from now on; mu is held.
+func (o *Outbox) stop(cause error) {
+	if o.closed {
+		return
+	}
+	o.closed, o.cause = true, cause
+	if m := o.managed; m != nil && o.link == nil && m.ended != nil {
+		go m.ended()
+	}
+}
+
+// Discard drops what is queued and takes nothing more; for a session that has
+// ended.
 func (o *Outbox) Discard() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.close(net.ErrClosed)
+	o.stop(net.ErrClosed)
+	o.clear()
 }
 
-func (o *Outbox) close(cause error) {
-	if !o.closed {
-		o.closed, o.cause = true, cause
-	}
+// clear empties the queue; mu is held.
+func (o *Outbox) clear() {
 	for i, c := range o.queue {
-		o.pool.put(c)
+		if c != o.writing { // else whoever writes it still reads it
+			o.pool.put(c)
+		}
 		o.queue[i] = nil
 	}
 	o.queue = o.queue[:0]
-	o.count(-o.bytes)
+	o.pool.total.Add(int64(-o.waiting - o.kept))
+	o.waiting, o.kept = 0, 0
+	if o.managed != nil {
+		o.managed.stored = 0
+	}
+	o.dropHeld()
+	if o.writing != nil {
+		o.epoch++ // the writer finds nothing of its own any more
+		o.writing, o.flushing = nil, false
+	}
 }
 
-// Abort drops what is queued and closes the connection without a word.
+// Cut closes the connection without a word, as if it had been lost: with stream
+// management the client may resume the session.
+func (o *Outbox) Cut(cause error) {
+	o.mu.Lock()
+	link := o.link
+	o.mu.Unlock()
+	if link != nil {
+		link.Abort(cause)
+	}
+}
+
+// Abort takes nothing more and closes the connection without a word. What is
+// queued stays for whoever cleans up, see Take.
 func (o *Outbox) Abort(cause error) {
 	o.mu.Lock()
-	o.close(cause)
+	o.stop(cause)
+	o.finish = false
+	link := o.link
 	o.mu.Unlock()
-	o.link.Abort(cause)
+	if link != nil {
+		link.Abort(cause)
+	}
 }
 
 // Ended returns why the outbox takes nothing more, nil if it does or the stream
@@ -351,18 +494,3 @@ func (o *Outbox) Closed() bool {
 	defer o.mu.Unlock()
 	return o.closed
 }
-
-// Verdict is what to do with a stanza for a client that is inactive. The zero
-// value sends it now, behind everything that is held.
-type Verdict struct {
-	Hold bool
-	Key  string // a newer stanza with the same key replaces the held one; empty: none does
-}
-
-// Quiet holds back stanzas for a client that is inactive (XEP-0352): verdict,
-// which must not wait nor keep the stanza, says which. More than limit bytes are
-// not held: then all of them are sent.
-func (o *Outbox) Quiet(verdict func(*stanza.Stanza) Verdict, limit int) {}
-
-// Wake ends Quiet and sends what was held, in order.
-func (o *Outbox) Wake() {}

@@ -48,7 +48,14 @@ type Entry struct {
 // (RFC 6121 §8.5.2.1.1).
 func (e Entry) TakesBareMessages() bool { return e.Available && e.Priority >= 0 }
 
-// Info is what is fixed when a session is bound, for administrators.
+// HasCopy reports whether the session got a carbon of a message to the account
+// that arrived at that time, in Unix nanoseconds.
+func (e Entry) HasCopy(st *stanza.Stanza, at int64) bool {
+	return e.Copies != 0 && e.Copies < at && !st.Class.Has(stanza.Private|stanza.NoCopy|stanza.MUCUser) &&
+		(st.Type == stanza.Chat || st.Type == stanza.None && st.Class.Has(stanza.Body))
+}
+
+// Info says where a session comes from, for administrators.
 type Info struct {
 	Addr      netip.AddrPort // of the client, behind a trusted proxy the client's own
 	Transport string         // "c2s", "c2s_tls", "websocket": ejabberd's names of a connection
@@ -60,13 +67,17 @@ type Info struct {
 type Session struct {
 	Ref    Ref
 	JID    jid.JID // full
-	Info   Info
 	Outbox *Outbox // where stanzas to the client go
+	// Stream counts for stream management; nil without it. It belongs to the
+	// goroutine that reads from the client.
+	Stream *Stream
 
 	active atomic.Int64 // Unix seconds of the last stanza from the client
+	mute   atomic.Bool  // it does not acknowledge what it was sent
 	done   chan struct{}
 
 	mu       sync.Mutex
+	info     Info
 	entry    Entry // what the registry publishes
 	listed   bool  // in the registry
 	directed map[jid.JID]struct{}
@@ -75,7 +86,7 @@ type Session struct {
 
 // New makes a session that is not yet in a registry.
 func New(ref Ref, full jid.JID, info Info, out *Outbox) *Session {
-	s := &Session{Ref: ref, JID: full, Info: info, Outbox: out, done: make(chan struct{})}
+	s := &Session{Ref: ref, JID: full, info: info, Outbox: out, done: make(chan struct{})}
 	s.entry = Entry{Ref: ref, JID: full, Agent: info.Agent, Local: s}
 	s.active.Store(info.Since.Unix())
 	return s
@@ -88,11 +99,32 @@ func (s *Session) Entry() Entry {
 	return s.entry
 }
 
+// Info is where the client is.
+func (s *Session) Info() Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.info
+}
+
+// Moved notes that the client has resumed the session from elsewhere.
+func (s *Session) Moved(addr netip.AddrPort, transport string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.info.Addr, s.info.Transport = addr, transport
+}
+
 // Active is when the client last sent a stanza, to the second.
 func (s *Session) Active() time.Time { return time.Unix(s.active.Load(), 0) }
 
 // Touch notes that the client has sent a stanza; now is in Unix seconds.
 func (s *Session) Touch(now int64) { s.active.Store(now) }
+
+// Responsive reports whether the client confirms what it is sent in time, as far
+// as it was asked to (XEP-0198).
+func (s *Session) Responsive() bool { return !s.mute.Load() }
+
+// SetResponsive notes whether it does.
+func (s *Session) SetResponsive(on bool) { s.mute.Store(!on) }
 
 // Directed notes that the client has sent available presence to an entity that
 // has no subscription, or has withdrawn it (RFC 6121 §4.6.3). It reports false,
@@ -150,6 +182,12 @@ func (s *Session) Done() <-chan struct{} { return s.done }
 
 // End marks the session as ended; called once by its connection.
 func (s *Session) End() { close(s.done) }
+
+// Stream is the client's side of stream management (XEP-0198).
+type Stream struct {
+	ID string // SM-ID; empty if the stream cannot be resumed
+	H  uint32 // stanzas from the client that were taken, modulo 2³²
+}
 
 // Slot is a place for one module's own value of each session. Make one in
 // Init; the zero value of T stands for "not set".

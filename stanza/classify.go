@@ -1,5 +1,7 @@
 package stanza
 
+const nsMUCUser = "http://jabber.org/protocol/muc#user"
+
 // classify finds kind, type and class.
 func (s *Stanza) classify() {
 	root := s.Root()
@@ -43,6 +45,8 @@ func classOf(e Elem) Class {
 		switch string(name) {
 		case "received", "displayed", "acknowledged":
 			return Marker
+		case "markable":
+			return Markable
 		}
 	case "urn:xmpp:receipts":
 		return Receipt
@@ -78,9 +82,22 @@ func classOf(e Elem) Class {
 			return Store
 		}
 	case "urn:xmpp:carbons:2":
-		if string(name) == "private" {
+		switch string(name) {
+		case "private":
 			return Private
+		case "sent", "received":
+			return Carbon
 		}
+	case nsMUCUser:
+		switch {
+		case string(name) != "x":
+		case e.Child(nsMUCUser, "invite").OK():
+			return MUCUser | Invite
+		default:
+			return MUCUser
+		}
+	case "jabber:x:conference":
+		return Invite
 	case "urn:xmpp:delay":
 		return Delay
 	case "urn:xmpp:sid:0":

@@ -132,6 +132,10 @@ const (
 	Private                            // XEP-0280 private
 	Delay                              // XEP-0203
 	OriginID                           // XEP-0359 origin-id
+	Markable                           // XEP-0333 markable: a marker is wanted
+	Carbon                             // XEP-0280 sent or received: a copy of another message
+	MUCUser                            // XEP-0045 x of muc#user
+	Invite                             // into a room: XEP-0249, or mediated (XEP-0045 §7.8.2)
 )
 
 // Has reports whether any bit of m is set.

@@ -1,0 +1,356 @@
+package session
+
+import (
+	"bytes"
+	"net"
+	"strconv"
+
+	"github.com/xmppd/xmppd/stanza"
+)
+
+const nsSM = "urn:xmpp:sm:3"
+
+// Management is what an outbox needs for stream management (XEP-0198).
+type Management struct {
+	// Limit is how many bytes the queue may hold, confirmed or not written yet.
+	Limit int
+	// Now is a coarse clock in Unix seconds.
+	Now func() int64
+	// Asked is called when the client has been asked to acknowledge and owed no
+	// answer before. The outbox is locked: it must not use it, nor wait.
+	Asked func()
+	// Ended is called, on a goroutine of its own, when the outbox takes nothing
+	// more while it is detached: nobody reads who would notice.
+	Ended func()
+	// Stamp returns a message that is sent once more with the time at which it
+	// arrived, in Unix nanoseconds.
+	Stamp func(xml []byte, at int64) []byte
+}
+
+// managed is the state of stream management.
+type managed struct {
+	Management
+	limit     int
+	ended     func()
+	out       uint32 // stanzas given to the link, modulo 2³²
+	acked     uint32 // of these confirmed
+	stored    int    // bytes of messages that stand in the log of the account, which bounds them
+	due       bool   // a message has been queued since the last <r/>
+	asked     int64  // Unix seconds of the <r/> that is not answered; 0: none
+	confirmed func(seq int64)
+}
+
+// Pending is a stanza that a session leaves behind.
+type Pending struct {
+	XML []byte // canonical
+	At  int64  // of a message: when it arrived, Unix nanoseconds
+	Seq int64  // of a message: its row in the log of the account; 0: none
+}
+
+// Manage switches stream management on: what is appended from now on counts and
+// stays until the client has confirmed it (XEP-0198 §4).
+// answer, if there is one, is queued as the last thing that does not.
+func (o *Outbox) Manage(m Management, answer []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if answer != nil {
+		o.put(answer, item{})
+	}
+	o.managed = &managed{Management: m, limit: m.Limit, ended: m.Ended}
+}
+
+// Managed reports whether the client confirms what it gets.
+func (o *Outbox) Managed() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.managed != nil
+}
+
+// OnConfirmed has fn told when the client has confirmed a message that was
+// queued by AppendStored, with the highest seq. There is one fn; it is called by
+// whoever reads from the client.
+func (o *Outbox) OnConfirmed(fn func(seq int64)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.managed != nil {
+		o.managed.confirmed = fn
+	}
+}
+
+// request asks for an acknowledgement behind what is queued (XEP-0198 §4), once
+// in a burst that holds messages; mu is held.
+func (o *Outbox) request() {
+	m := o.managed
+	if m == nil || !m.due || o.closed {
+		return
+	}
+	m.due = false
+	const r = "<r xmlns='" + nsSM + "'/>"
+	c := o.tail(len(r))
+	before := len(c.buf)
+	c.buf = append(c.buf, r...)
+	o.added(c, before, item{})
+	if m.asked == 0 {
+		m.asked = m.Now()
+		m.Asked()
+	}
+}
+
+// Asked is since when the client has owed an acknowledgement, in Unix seconds;
+// 0: it does not.
+func (o *Outbox) Asked() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.managed == nil {
+		return 0
+	}
+	return o.managed.asked
+}
+
+// Ack takes the client's word for the first h stanzas since stream management
+// was enabled. The error is for a client that confirms what it was not sent, or
+// takes a confirmation back (XEP-0198 §6).
+func (o *Outbox) Ack(h uint32) *stanza.StreamError {
+	o.mu.Lock()
+	m := o.managed
+	n := h - m.acked
+	if n > m.out-m.acked {
+		e := tooHigh(h, m.out)
+		o.mu.Unlock()
+		return e
+	}
+	m.acked = h
+	m.asked = 0
+	if m.out != h && o.link != nil {
+		m.asked = m.Now()
+	}
+	seq := o.confirm(n)
+	fn := m.confirmed
+	o.mu.Unlock()
+	if seq > 0 && fn != nil {
+		fn(seq)
+	}
+	return nil
+}
+
+// confirm drops the first n counted stanzas and returns the highest seq among
+// them; mu is held.
+func (o *Outbox) confirm(n uint32) (seq int64) {
+	for n > 0 {
+		c := o.queue[0]
+		for n > 0 && c.first < c.sent {
+			it := c.items[c.first]
+			if it.has(counted) {
+				n--
+				seq = max(seq, it.seq)
+			}
+			o.drop(c)
+		}
+		if n > 0 {
+			o.next(c)
+		}
+	}
+	o.release()
+	return seq
+}
+
+// next takes the first chunk off the queue, which holds nothing any more.
+func (o *Outbox) next(c *chunk) {
+	if c != o.writing {
+		o.pool.put(c)
+	}
+	copy(o.queue, o.queue[1:])
+	o.queue[len(o.queue)-1] = nil
+	o.queue = o.queue[:len(o.queue)-1]
+}
+
+func tooHigh(h, sent uint32) *stanza.StreamError {
+	b := stanza.NewBuilder(nil).Open("handled-count-too-high", nsSM).Attr("h", utoa(h)).Attr("send-count", utoa(sent))
+	return &stanza.StreamError{
+		Condition: stanza.StreamUndefinedCondition, App: b.Bytes(),
+		Text: "You acknowledged " + utoa(h) + " stanzas, but I only sent you " + utoa(sent) + " so far.",
+	}
+}
+
+// Detach takes the link away. The outbox goes on taking stanzas for a client
+// that may come back (XEP-0198 §5).
+func (o *Outbox) Detach() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.leave()
+}
+
+// leave forgets the link; mu is held. The chunk that is being written stays
+// marked: somebody still reads it.
+func (o *Outbox) leave() {
+	if o.link == nil {
+		return
+	}
+	o.link = nil
+	o.epoch++
+	o.flushing, o.stalled, o.finish = false, false, false
+	o.managed.asked = 0
+}
+
+// Attached reports whether there is a connection below.
+func (o *Outbox) Attached() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.link != nil
+}
+
+// Attach continues a detached outbox over a link. head, framed, goes first, then
+// every stanza that the client has not confirmed, messages with the time of
+// their arrival. Flush sends them.
+func (o *Outbox) Attach(link Link, head []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	old, m := o.queue, o.managed
+	o.queue = make([]*chunk, 0, len(old)+1)
+	o.pool.total.Add(int64(-o.waiting - o.kept))
+	o.waiting, o.kept = 0, 0
+	o.link, o.epoch = link, o.epoch+1
+	m.out, m.due, m.stored = m.acked, false, 0
+	o.put(head, item{trait: framed})
+	for _, c := range old {
+		rest := c.buf[c.skip:]
+		for _, it := range c.items[c.first:] {
+			xml := rest[:it.size]
+			rest = rest[it.size:]
+			switch {
+			case !it.has(counted):
+				continue // an <r/> or an <a/> of the old connection
+			case it.has(message) && it.at != 0 && m.Stamp != nil:
+				xml = m.Stamp(xml, it.at)
+			}
+			o.put(xml, it)
+		}
+		if c != o.writing {
+			o.pool.put(c)
+		}
+	}
+	o.writing = nil
+}
+
+// put queues bytes whatever the limits say.
+func (o *Outbox) put(xml []byte, it item) {
+	c := o.tail(len(xml))
+	before := len(c.buf)
+	c.buf = append(c.buf, xml...)
+	o.added(c, before, it)
+}
+
+// Surrender gives the link away: it returns what has not been written to it,
+// framed, and takes nothing more.
+func (o *Outbox) Surrender() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var rest []byte
+	for _, c := range o.queue {
+		bytes := c.buf[c.done:]
+		for _, it := range c.items[c.sent:] {
+			if xml := bytes[:it.size]; it.has(framed) {
+				rest = append(rest, xml...)
+			} else {
+				rest = o.link.AppendElement(rest, xml)
+			}
+			bytes = bytes[it.size:]
+		}
+	}
+	o.link = nil
+	o.epoch++
+	o.flushing, o.stalled, o.finish = false, false, false
+	o.stop(net.ErrClosed)
+	o.clear()
+	return rest
+}
+
+// Take hands over the stanzas that the client has not confirmed, or without
+// stream management those that were not written, and forgets them. When there
+// are none the outbox takes nothing more: what is appended meanwhile keeps its
+// order if the caller repeats Take until then.
+func (o *Outbox) Take() []Pending {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	list := o.pending()
+	switch {
+	case o.finish: // the client may still read it, with the end of its stream
+		if o.managed == nil {
+			return nil // it was sent in good order
+		}
+		o.managed = nil
+		o.release()
+		return list
+	case list == nil:
+		if o.managed != nil {
+			o.managed.ended = nil
+		}
+		o.stop(net.ErrClosed)
+	}
+	o.clear()
+	return list
+}
+
+// pending lists what Take hands over; mu is held.
+func (o *Outbox) pending() (list []Pending) {
+	for _, c := range o.queue {
+		rest := c.buf[c.skip:]
+		for i := c.first; i < len(c.items); i++ {
+			it := c.items[i]
+			xml := rest[:it.size]
+			rest = rest[it.size:]
+			if it.has(counted) || it.has(stanzas) && i >= c.sent {
+				list = append(list, Pending{XML: bytes.Clone(xml), At: it.at, Seq: it.seq})
+			}
+		}
+	}
+	return list
+}
+
+// Save hands over what Take does, what was held back, and how many stanzas were
+// sent and how many of them the client has confirmed; the outbox takes nothing
+// more.
+func (o *Outbox) Save() (sent, acked uint32, list []Pending) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	list = o.pending()
+	if o.quiet != nil {
+		for _, h := range o.quiet.list {
+			list = append(list, Pending{XML: h.xml, At: h.at, Seq: h.seq})
+		}
+	}
+	o.managed.ended = nil
+	o.stop(net.ErrClosed)
+	return o.managed.out, o.managed.acked, list
+}
+
+// Restore makes a detached outbox out of what Save returned.
+func Restore(pool *Chunks, limit int, m Management, sent, acked uint32, list []Pending) *Outbox {
+	o := &Outbox{pool: pool, managed: &managed{Management: m, limit: m.Limit, ended: m.Ended, out: sent, acked: acked}}
+	o.limit.Store(int64(limit))
+	for i, p := range list {
+		o.put(p.XML, item{at: p.At, seq: p.Seq, trait: traitOf(p.XML)})
+		if uint32(i) < sent-acked {
+			c := o.queue[len(o.queue)-1]
+			o.waiting -= len(c.buf) - c.done
+			o.kept += len(c.buf) - c.done
+			c.done, c.sent = len(c.buf), len(c.items)
+		}
+	}
+	return o
+}
+
+// LastStored is the highest seq among the messages that wait for the client's
+// confirmation; 0: there is none.
+func (o *Outbox) LastStored() (seq int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, c := range o.queue {
+		for _, it := range c.items[c.first:] {
+			seq = max(seq, it.seq)
+		}
+	}
+	return seq
+}
+
+func utoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
