@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/xmppd/xmppd/cluster"
 	"github.com/xmppd/xmppd/jid"
@@ -30,10 +31,11 @@ type Burst struct {
 	run   []*leg // messages that wait for the commit, in order
 	bytes int    // of their stanzas
 
-	free    []*leg
-	current *leg               // the one whose stanza Next handed out
-	remote  []cluster.Delivery // for other nodes, sent by End
-	origins []*origin          // parallel to remote: the message, nil for anything else
+	free     []*leg
+	sessions []session.Entry    // scratch
+	current  *leg               // the one whose stanza Next handed out
+	remote   []cluster.Delivery // for other nodes, sent by End
+	origins  []*origin          // parallel to remote: the message, nil for anything else
 }
 
 // leg is a flight with what belongs to the router.
@@ -43,10 +45,12 @@ type leg struct {
 	st     stanza.Stanza
 	tables *modules.Tables // of the recipient's domain
 	rows   []storage.Write
-	at     int // of the first row in the run
+	at     int    // of the first row in the run
+	h      uint32 // stanzas of the session up to this one (XEP-0198)
 	after  []func()
 	plan   []session.Entry // backs Planned
 	missed []session.Entry // of plan: vanished before the delivery
+	again  bool            // a session has left the message behind: it was delivered once
 }
 
 // origin remembers a message that went to other nodes, for stage Missed.
@@ -100,6 +104,10 @@ func (b *Burst) flight(ctx context.Context, s *session.Session, from jid.JID) *m
 // sender's address has been stamped. Errors go to the sender.
 func (b *Burst) Stanza(ctx context.Context, s *session.Session) {
 	st := b.Next()
+	if s.Stream != nil {
+		s.Stream.H++
+		b.current.h = s.Stream.H
+	}
 	if err := b.route(ctx, s, s.JID, st); err != nil {
 		b.r.Log.Error("stanza failed", "account", s.JID.Bare().String(), "error", err)
 	}
@@ -202,6 +210,7 @@ func (b *Burst) endRun() {
 		return
 	}
 	if len(b.write.Writes) > 0 {
+		b.handled(b.run[len(b.run)-1])
 		b.r.Group.Join(&b.write)
 		b.write.Wait()
 	}
@@ -214,6 +223,22 @@ func (b *Burst) endRun() {
 	}
 	b.write.Reset()
 }
+
+// handled writes how many stanzas of the sender's stream are durable with the
+// run, so that a client that lost the server can be told (XEP-0198 §5).
+func (b *Burst) handled(last *leg) {
+	s := last.Session
+	if s == nil || s.Stream == nil || s.Stream.ID == "" {
+		return
+	}
+	b.write.Writes = append(b.write.Writes, &storage.Stream{
+		ID: s.Stream.ID, Owner: s.JID.Bare(), H: last.h, Until: last.Arrived.Add(StreamMemory),
+	})
+}
+
+// StreamMemory is for how long a store remembers a stream that it hears nothing
+// of. A live one is written again before that.
+const StreamMemory = 36 * time.Hour
 
 // conclude delivers one message of a run, or tells the sender why not. A handler
 // that panics behind the commit does not keep the rest of the run from its

@@ -95,7 +95,7 @@ func (b *Burst) toClient(l *leg, request bool) {
 			b.Send(e.Ref, l.Stanza.Emit(nil, modules.Received))
 			return
 		}
-		if e.Local.Outbox.AppendStanza(l.Stanza, modules.Received) {
+		if e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano()) {
 			b.batch.Touch(e.Local)
 			return
 		}
@@ -222,7 +222,7 @@ func (r *Router) Ask(to session.Ref, iq *stanza.Builder, timeout time.Duration, 
 	st.SetAttr(modules.Sent, "from", s.JID.Domain())
 	st.SetAttr(modules.Sent, "to", s.JID.String())
 	r.Wheel.Add(a, max(int(timeout/time.Second), 1), false)
-	if !s.Outbox.AppendStanza(st, modules.Sent) {
+	if !s.Outbox.AppendStanza(st, modules.Sent, 0) {
 		r.asks.done(a.key, nil)
 		return
 	}

@@ -208,7 +208,7 @@ func (b *Burst) finish(l *leg) {
 			}
 			b.remote = append(b.remote, cluster.Delivery{To: e.Ref, XML: l.Stanza.Emit(nil, modules.Received)})
 			b.origins = append(b.origins, o)
-		case !e.Local.Outbox.AppendStanza(l.Stanza, modules.Received):
+		case !e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano()):
 			missed = append(missed, e)
 			continue
 		default:
@@ -225,7 +225,10 @@ func (b *Burst) finish(l *leg) {
 		l.Planned = missed
 		b.missed(l)
 	}
-	l.Planned = got
+	if l.Planned = got; l.again {
+		l.committed()
+		return
+	}
 	if sender := b.r.domains[l.From.Domain()]; sender != nil && l.Session != nil {
 		l.Owner = l.From.Bare()
 		b.copies(l, sender, modules.Sent)
@@ -300,6 +303,10 @@ func (r *Router) missedRemote(o *origin, xml []byte) {
 
 // refuse answers a message whose rows could not be written.
 func (b *Burst) refuse(l *leg, err error) {
+	if l.again {
+		b.r.Log.Error("unacknowledged message lost", "account", l.Owner.String(), "error", err)
+		return
+	}
 	if errors.Is(err, storage.ErrTooMany) || errors.Is(err, storage.ErrNotFound) {
 		// XEP-0160 §3: the queue of the recipient is full, or the account has been
 		// removed meanwhile.

@@ -56,7 +56,7 @@ func (b *Burst) deliverPresence(l *leg, e session.Entry) {
 		b.Send(e.Ref, l.Stanza.Emit(nil, modules.Received))
 		return
 	}
-	if e.Local.Outbox.AppendStanza(l.Stanza, modules.Received) {
+	if e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano()) {
 		b.batch.Touch(e.Local)
 	}
 }

@@ -9,11 +9,15 @@ import (
 	"time"
 
 	"github.com/xmppd/xmppd/auth"
+	"github.com/xmppd/xmppd/c2s"
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/blocking"
 	"github.com/xmppd/xmppd/modules/caps"
+	"github.com/xmppd/xmppd/modules/carbons"
 	"github.com/xmppd/xmppd/modules/contact"
+	"github.com/xmppd/xmppd/modules/csi"
 	"github.com/xmppd/xmppd/modules/disco"
 	"github.com/xmppd/xmppd/modules/entitytime"
 	"github.com/xmppd/xmppd/modules/hostmeta"
@@ -32,10 +36,11 @@ import (
 // DB is everything that the server and its modules keep. Both stores have it.
 type DB interface {
 	auth.Store
+	c2s.Store
 	router.Accounts
 	roster.Store
+	blocking.Store
 	offline.Store
-	storage.Group
 	storage.Health
 	KV(namespace string) storage.KV
 	RemoveAccount(ctx context.Context, account jid.JID) error
@@ -61,15 +66,19 @@ type Deps struct {
 // Modules makes the modules of each domain of a node.
 type Modules struct {
 	Deps
-	// One roster serves all domains: it answers for contacts in the others too.
-	roster *roster.Module
-	joined map[modules.Module]bool // told of invalidated values
+	// One roster serves all domains: it answers for contacts in the others too. So
+	// do the blocklists.
+	roster   *roster.Module
+	blocking *blocking.Module
+	joined   map[modules.Module]bool // told of invalidated values
 }
 
 // New prepares the modules of a node.
 func New(d Deps) *Modules {
 	m := &Modules{Deps: d, joined: make(map[modules.Module]bool)}
 	m.roster = roster.New(d.DB, m.limits)
+	m.blocking = blocking.New(d.DB, m.roster)
+	m.roster.Blocks = m.blocking
 	return m
 }
 
@@ -81,8 +90,11 @@ func (m *Modules) list(t *modules.Tables) []modules.Module {
 	discovery := disco.New(m.roster, addresses.Form)
 	return []modules.Module{
 		m.roster,
-		presence.New(m.roster, m.limits),
+		m.blocking,
+		presence.New(m.roster, m.blocking, m.limits),
 		offline.New(m.DB, m.offlineLimits),
+		carbons.New(),
+		csi.New(func() int { return int(m.limits().HeldBytes) }),
 		discovery,
 		caps.New(discovery.Domain),
 		addresses,

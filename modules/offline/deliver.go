@@ -1,14 +1,12 @@
 package offline
 
 import (
-	"bytes"
 	"context"
 	"sync"
 	"time"
 
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
-	"github.com/xmppd/xmppd/modules/internal/delay"
 	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
@@ -34,6 +32,7 @@ type receiver struct {
 	uptodate  bool          // all that was stored has been sent
 	opening   bool          // the session takes messages as soon as stage Available is over
 	asked     bool          // a ping is on its way
+	copied    int64         // seq of the last message that the client had as a carbon; the sender's
 	sent      int64         // seq of the last message sent
 	confirmed int64         // and of the last that the client has for sure
 }
@@ -181,6 +180,10 @@ func (r *receiver) send(wait bool) {
 	}
 	running := make(chan struct{})
 	r.running, r.paced = running, wait
+	managed := r.session.Outbox.Managed()
+	if managed {
+		r.session.Outbox.OnConfirmed(r.confirm)
+	}
 	full := false
 	for again := true; again; again = r.again && !full {
 		r.again = false
@@ -195,7 +198,7 @@ func (r *receiver) send(wait bool) {
 	}
 	r.running = nil
 	close(running)
-	ask := (r.sent > r.confirmed || full) && !r.asked
+	ask := (r.sent > r.confirmed || full) && !r.asked && (!managed || r.copied == r.sent)
 	r.asked = r.asked || ask
 	upTo := r.sent
 	r.mu.Unlock()
@@ -214,7 +217,7 @@ func (r *receiver) sendFrom(after int64, wait, all bool) (sent int64, full bool,
 			return sent, false, err
 		}
 		for _, row := range rows {
-			if !all && !r.room(wait) || !r.session.Outbox.Append(withDelay(row, r.m.host.Domain)) {
+			if !all && !r.room(wait) || !r.give(row) {
 				return sent, true, nil
 			}
 			sent = row.Seq
@@ -224,6 +227,16 @@ func (r *receiver) sendFrom(after int64, wait, all bool) (sent int64, full bool,
 			return sent, false, nil
 		}
 	}
+}
+
+// give queues a message, unless the session got it as a carbon when it arrived.
+func (r *receiver) give(row storage.Message) bool {
+	var st stanza.Stanza
+	if st.Parse(row.XML, stanza.Limits{}) == nil && r.session.Entry().HasCopy(&st, row.Arrived.UnixNano()) {
+		r.copied = row.Seq
+		return !r.session.Outbox.Closed()
+	}
+	return r.session.Outbox.AppendStored(stanza.WithDelay(row.XML, r.m.host.Domain, row.Arrived), row.Seq)
 }
 
 // room reports whether there is room in the outbox. With wait it waits for it:
@@ -243,7 +256,7 @@ func (r *receiver) room(wait bool) bool {
 	return true
 }
 
-// ask pings the client behind the messages. Its answer proves that they
+// ask pings a client without stream management behind the messages. Its answer proves that they
 // arrived, because a stream keeps the order (RFC 6120 §10.1).
 func (r *receiver) ask(upTo int64) {
 	iq := stanza.Build("iq").Attr("type", "get").Empty("ping", "urn:xmpp:ping")
@@ -251,31 +264,36 @@ func (r *receiver) ask(upTo int64) {
 		r.mu.Lock()
 		r.asked = false
 		r.mu.Unlock()
-		if answer == nil {
-			return // they stay, and come again
-		}
-		if err := r.m.store.ConfirmMessages(context.Background(), r.owner, upTo); err != nil {
-			r.m.host.Log.Error("delivered messages not removed", "account", r.owner.String(), "error", err)
-			return
-		}
-		r.mu.Lock()
-		r.confirmed = max(r.confirmed, upTo)
-		r.mu.Unlock()
-		if r.takes() {
-			r.send(false)
+		if answer != nil { // else they stay, and come again
+			r.confirm(upTo)
 		}
 	})
 }
 
-// withDelay is the message as it stands in the row, with the time at which it
-// arrived (XEP-0203) as the last child.
-func withDelay(row storage.Message, domain jid.JID) []byte {
-	end := bytes.LastIndex(row.XML, []byte("</"))
-	if end < 0 { // a row without content is never written
-		return row.XML
+// confirm removes the messages that the client has for sure, and goes on.
+func (r *receiver) confirm(upTo int64) {
+	if err := r.m.store.ConfirmMessages(context.Background(), r.owner, upTo); err != nil {
+		r.m.host.Log.Error("delivered messages not removed", "account", r.owner.String(), "error", err)
+		return
 	}
-	xml := make([]byte, 0, len(row.XML)+128)
-	xml = append(xml, row.XML[:end]...)
-	xml = delay.Append(xml, domain, row.Arrived)
-	return append(xml, row.XML[end:]...)
+	r.mu.Lock()
+	r.confirmed = max(r.confirmed, upTo)
+	r.mu.Unlock()
+	if r.takes() {
+		r.send(false)
+	}
+}
+
+// restored goes on behind the messages that the session was being sent when the
+// process was restarted.
+func (m *Module) restored(f *modules.Flight) {
+	seq := f.Session.Outbox.LastStored()
+	if seq == 0 {
+		return
+	}
+	r := m.receiver(f.Session, f.Owner)
+	r.sent = seq
+	if m.hold(r) {
+		f.Session.Outbox.OnConfirmed(r.confirm)
+	}
 }

@@ -2,8 +2,8 @@
 // when a session of the account can take them: XEP-0160, Best Practices for
 // Handling Offline Messages, with the hints of XEP-0334.
 //
-// A stored message is removed only when its client has answered a ping that was
-// sent behind it. One session of an account gets the messages; if it vanishes
+// A stored message is removed only when its client has confirmed it (XEP-0198) or
+// has answered a ping that was sent behind it. One session of an account gets the messages; if it vanishes
 // before it answered, they go to the next.
 package offline
 
@@ -14,7 +14,6 @@ import (
 
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
-	"github.com/xmppd/xmppd/modules/internal/delay"
 	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
@@ -82,6 +81,7 @@ func (m *Module) Init(h *modules.Host) error {
 	h.Message(modules.Received, modules.Missed, m.keepMissed)
 	h.Presence(modules.Sent, modules.Check, m.presenceChanges)
 	h.OnSession(modules.Available, m.available)
+	h.OnSession(modules.Restored, m.restored)
 	h.OnSession(modules.Closed, m.closed)
 	m.declareCommands()
 	return nil
@@ -94,7 +94,7 @@ func (m *Module) cutForged(f *modules.Flight) error {
 		return nil
 	}
 	for e := range f.Stanza.Root().Children() {
-		if delay.Is(e, m.host.Domain) {
+		if stanza.IsDelay(e, m.host.Domain) {
 			f.Stanza.Cut(modules.Received, e)
 		}
 	}
@@ -103,7 +103,11 @@ func (m *Module) cutForged(f *modules.Flight) error {
 
 // keepAbsent keeps a message that nobody gets now.
 func (m *Module) keepAbsent(f *modules.Flight) error {
-	if !f.Absent {
+	switch {
+	case !f.Absent:
+		return nil
+	case !worthKeeping(f.Stanza):
+		f.Stored = true // no error: nobody is to learn that way who is online
 		return nil
 	}
 	return m.keep(f)

@@ -3,6 +3,7 @@
 package ping
 
 import (
+	"errors"
 	"time"
 	"weak"
 
@@ -12,6 +13,8 @@ import (
 )
 
 const ns = "urn:xmpp:ping"
+
+var errSilent = errors.New("ping timeout")
 
 // Options are modules.ping.*. A connection that died without a word is found
 // after at most the sum of both.
@@ -50,9 +53,9 @@ func (m *Module) Init(h *modules.Host) error {
 	m.host, m.interval, m.timeout = h, int64(o.Interval/time.Second), int64(o.Timeout/time.Second)
 	h.IQ(stanza.Get, modules.Server|modules.Self, ns, "ping", func(*modules.Request) error { return nil })
 	if m.interval > 0 {
-		h.OnSession(modules.Bound, func(f *modules.Flight) {
-			m.wheel.Add(&watch{m, weak.Make(f.Session)}, int(m.interval), true)
-		})
+		look := func(f *modules.Flight) { m.wheel.Add(&watch{m, weak.Make(f.Session)}, int(m.interval), true) }
+		h.OnSession(modules.Bound, look)
+		h.OnSession(modules.Restored, look)
 	}
 	return nil
 }
@@ -73,6 +76,9 @@ func (w *watch) Tick(now int64) int {
 	if silent := silence(s, now); silent < w.m.interval {
 		return int(w.m.interval - silent)
 	}
+	if !s.Outbox.Attached() {
+		return int(w.m.interval) // its client may resume it
+	}
 	iq := stanza.Build("iq").Attr("type", "get").Empty("ping", ns)
 	w.m.host.Ask(s.Ref, iq, time.Duration(w.m.timeout)*time.Second, w.answered)
 	return int(w.m.timeout) + 1 // when the answer has come or never will
@@ -87,6 +93,10 @@ func (w *watch) answered(st *stanza.Stanza) {
 	const slack = 2 // seconds: both clocks are coarse
 	s := w.s.Value()
 	if st == nil && s != nil && silence(s, w.m.wheel.Now()) >= w.m.interval+w.m.timeout-slack {
+		if s.Outbox.Managed() {
+			s.Outbox.Cut(errSilent) // the client may be looking for another network
+			return
+		}
 		w.m.host.Kick(s.Ref, stanza.StreamConnectionTimeout, "") // RFC 6120 §4.9.3.4
 	}
 }

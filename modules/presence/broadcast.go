@@ -21,6 +21,7 @@ type fan struct {
 	presence []byte // with from, without to
 	sessions []session.Entry
 	xml      []byte
+	failed   bool // a blocklist could not be read
 }
 
 // to sends the presence to the available sessions of an account.
@@ -29,7 +30,7 @@ func (n *fan) to(account jid.JID) {
 	written := false
 	for i := range n.sessions {
 		e := &n.sessions[i]
-		if !e.Available {
+		if !e.Available || n.apart(e.JID) {
 			continue
 		}
 		if !written {
@@ -40,14 +41,29 @@ func (n *fan) to(account jid.JID) {
 	}
 }
 
+// apart reports whether presence must not pass between the sender and another
+// session. While the database does not answer what is not known counts as that.
+func (n *fan) apart(other jid.JID) bool {
+	apart, err := visible.Apart(n.f.Ctx, n.d.blocks, n.f.Session.JID, other)
+	if err != nil && !n.failed {
+		n.failed = true
+		n.d.h.Log.Error("presence kept back", "account", n.f.Owner.String(), "error", err)
+	}
+	return apart || err != nil
+}
+
 // announce processes initial and subsequent presence (RFC 6121 §4.2.2, §4.4.2).
 func (d *domain) announce(f *modules.Flight) error {
 	priority, err := priorityOf(f.Stanza)
 	if err != nil {
 		return err
 	}
-	// Nothing may change if the roster cannot be read.
-	if _, err := d.roster.Contacts(f.Ctx, f.Owner, storage.SubFrom); err != nil {
+	// Nothing may change if roster and blocklists cannot be read.
+	contacts, err := d.roster.Contacts(f.Ctx, f.Owner, storage.SubFrom)
+	if err != nil {
+		return fmt.Errorf("announce presence: %w", err)
+	}
+	if err := d.blocks.Load(f.Ctx, contacts); err != nil {
 		return fmt.Errorf("announce presence: %w", err)
 	}
 	presence := f.Stanza.Emit(make([]byte, 0, f.Stanza.Size()), modules.Sent)
@@ -79,9 +95,14 @@ func (d *domain) announce(f *modules.Flight) error {
 // there (RFC 6121 §4.3) and who has asked for a subscription (§3.1.3 rule 4).
 func (d *domain) greet(f *modules.Flight) error {
 	self := []session.Entry{f.Session.Entry()}
-	visible.Show(f.Run, d.h, f.Owner, f.Owner, self)
+	if err := visible.Show(f.Ctx, f.Run, d.h, d.blocks, f.Owner, f.Owner, self); err != nil {
+		return fmt.Errorf("show own sessions: %w", err)
+	}
 	contacts, err := d.roster.Contacts(f.Ctx, f.Owner, storage.SubTo)
 	if err != nil {
+		return fmt.Errorf("probe contacts: %w", err)
+	}
+	if err := d.blocks.Load(f.Ctx, contacts); err != nil {
 		return fmt.Errorf("probe contacts: %w", err)
 	}
 	var buf []session.Entry
@@ -95,8 +116,11 @@ func (d *domain) greet(f *modules.Flight) error {
 		if err != nil {
 			return fmt.Errorf("probe contact: %w", err)
 		}
-		if sub&storage.SubFrom != 0 {
-			visible.Show(f.Run, d.h, contact, f.Owner, self)
+		if sub&storage.SubFrom == 0 {
+			continue
+		}
+		if err := visible.Show(f.Ctx, f.Run, d.h, d.blocks, contact, f.Owner, self); err != nil {
+			return fmt.Errorf("probe contact: %w", err)
 		}
 	}
 	requests, err := d.roster.Requests(f.Ctx, f.Owner)

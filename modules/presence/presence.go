@@ -29,15 +29,26 @@ type Roster interface {
 	Requests(ctx context.Context, owner jid.JID) ([][]byte, error)
 }
 
+// Blocks is what presence needs to know of blocklists (XEP-0191).
+type Blocks interface {
+	// Blocked reports whether the owner, an account, has blocked an address.
+	Blocked(ctx context.Context, owner, other jid.JID) (bool, error)
+	// Load reads the blocklists of many accounts ahead of Blocked.
+	Load(ctx context.Context, accounts iter.Seq[jid.JID]) error
+}
+
 // Module is the feature.
 type Module struct {
 	roster Roster
+	blocks Blocks
 	limits func() config.Limits
 }
 
 // New makes the module; limits is asked each time, so that a reloaded
 // configuration counts at once.
-func New(r Roster, limits func() config.Limits) *Module { return &Module{roster: r, limits: limits} }
+func New(r Roster, b Blocks, limits func() config.Limits) *Module {
+	return &Module{roster: r, blocks: b, limits: limits}
+}
 
 // Info implements modules.Module.
 func (m *Module) Info() modules.Info {

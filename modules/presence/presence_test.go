@@ -13,6 +13,7 @@ import (
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/internal/routertest"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/blocking"
 	"github.com/xmppd/xmppd/modules/presence"
 	"github.com/xmppd/xmppd/modules/roster"
 	"github.com/xmppd/xmppd/router"
@@ -28,7 +29,9 @@ func limits() config.Limits {
 func list(db *sqlite.DB, r *router.Router) []modules.Module {
 	contacts := roster.New(db, limits)
 	r.OnInvalidate(roster.Invalidates, contacts.Invalidated)
-	return []modules.Module{contacts, presence.New(contacts, limits)}
+	blocks := blocking.New(db, contacts)
+	r.OnInvalidate("blocking", blocks.Invalidated)
+	return []modules.Module{contacts, blocks, presence.New(contacts, blocks, limits)}
 }
 
 // world has romeo, juliet and nurse, who see each other, and tybalt, whom

@@ -151,7 +151,8 @@ func (m *Module) Subscription(ctx context.Context, owner, other jid.JID) (storag
 }
 
 // Requests are the subscription requests that the owner has not answered, as
-// they are to be delivered (RFC 6121 §3.1.3 rule 4).
+// they are to be delivered (RFC 6121 §3.1.3 rule 4); not those of contacts that
+// it has blocked since.
 func (m *Module) Requests(ctx context.Context, owner jid.JID) ([][]byte, error) {
 	r, err := m.contacts(ctx, owner)
 	if err != nil || !r.requests {
@@ -163,7 +164,14 @@ func (m *Module) Requests(ctx context.Context, owner jid.JID) ([][]byte, error) 
 	}
 	var requests [][]byte
 	for i := range items {
-		if items[i].PendingIn != nil {
+		if items[i].PendingIn == nil {
+			continue
+		}
+		blocked, err := m.blocked(ctx, owner, items[i].Contact)
+		if err != nil {
+			return nil, err
+		}
+		if !blocked {
 			requests = append(requests, items[i].PendingIn)
 		}
 	}

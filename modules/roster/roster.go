@@ -16,6 +16,7 @@ import (
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/internal/visible"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 )
@@ -57,6 +58,10 @@ type Options struct {
 // Module is the feature. One value serves all domains of a node: what it caches
 // of a roster is asked for by other domains as well.
 type Module struct {
+	// Blocks tells whose stanzas and presence an account is to be kept from
+	// (XEP-0191); nil: nobody has blocked anybody. It is set before Init.
+	Blocks visible.Blocks
+
 	store  Store
 	limits func() config.Limits
 	cache  cache

@@ -48,7 +48,7 @@ func (d *domain) sent(f *modules.Flight) error {
 		return modules.Stop
 	}
 	if t == stanza.Unsubscribed && c.Old.Sub&storage.SubFrom != 0 { // RFC 6121 §3.2.2
-		visible.Hide(d.h, d.h, owner, contact, d.available(contact))
+		d.hide(f.Ctx, owner, contact)
 	}
 	return nil
 }
@@ -74,6 +74,12 @@ func (d *domain) received(f *modules.Flight) error {
 	if t == stanza.Subscribe && len(xml) > d.opts.RequestBytes {
 		return stanza.PolicyViolation("the subscription request is too large")
 	}
+	// What comes so far from a blocked contact ends a subscription. It takes
+	// effect, unseen and unanswered (XEP-0191 §3.3).
+	blocked, err := d.blocked(f.Ctx, owner, f.From)
+	if err != nil {
+		return err
+	}
 	var s step
 	c, err := d.change(f.Ctx, edit{
 		owner: owner, contact: contact, limit: d.limits().SubscriptionRequests,
@@ -85,7 +91,7 @@ func (d *domain) received(f *modules.Flight) error {
 		deliver: func(sessions []session.Entry) {
 			for _, e := range sessions {
 				// RFC 6121 §2.2: requests to available resources, the rest to interested ones.
-				if s.pass && (t == stanza.Subscribe && e.Available || t != stanza.Subscribe && e.Interested) {
+				if s.pass && !blocked && (t == stanza.Subscribe && e.Available || t != stanza.Subscribe && e.Interested) {
 					d.h.Send(e.Ref, xml)
 				}
 			}
@@ -101,13 +107,15 @@ func (d *domain) received(f *modules.Flight) error {
 	}
 	switch {
 	case t == stanza.Subscribed && s.pass: // §3.1.5, §3.1.6 rule 3
-		visible.Show(d.h, d.h, contact, owner, d.available(owner))
+		if err := visible.Show(f.Ctx, d.h, d.h, d.Blocks, contact, owner, d.available(owner)); err != nil {
+			d.h.Log.Error("presence not shown", "account", contact.String(), "to", owner.String(), "error", err)
+		}
 	case t == stanza.Unsubscribe && c.Old.Sub&storage.SubFrom != 0: // §3.3.3 rule 3
-		visible.Hide(d.h, d.h, owner, contact, d.available(contact))
+		d.hide(f.Ctx, owner, contact)
 	}
 	// An unsubscribe from this server has ended the subscription on both sides;
 	// a confirmation could only hit what the contact asked for since.
-	if s.reply != stanza.None && !(s.reply == stanza.Unsubscribed && d.h.Hosted(contact.Domain())) {
+	if s.reply != stanza.None && !blocked && !(s.reply == stanza.Unsubscribed && d.h.Hosted(contact.Domain())) {
 		d.route(f.Ctx, owner, contact, s.reply, string(f.Stanza.ID()))
 	}
 	return modules.Stop
@@ -117,7 +125,7 @@ func (d *domain) received(f *modules.Flight) error {
 // (RFC 6121 §2.5.2).
 func (d *domain) part(ctx context.Context, owner jid.JID, old *storage.RosterItem) {
 	if old.Sub&storage.SubFrom != 0 {
-		visible.Hide(d.h, d.h, owner, old.Contact, d.available(old.Contact))
+		d.hide(ctx, owner, old.Contact)
 	}
 	if old.Sub&storage.SubTo != 0 || old.Ask {
 		d.route(ctx, owner, old.Contact, stanza.Unsubscribe, "")
@@ -137,6 +145,21 @@ func (d *domain) route(ctx context.Context, from, to jid.JID, t stanza.Type, id 
 	if err := d.h.Route(ctx, b.Bytes()); err != nil {
 		d.h.Log.Error("subscription stanza lost", "from", from.String(), "to", to.String(), "type", t.String(), "error", err)
 	}
+}
+
+// hide lets the contact's sessions see the owner go.
+func (d *domain) hide(ctx context.Context, owner, contact jid.JID) {
+	if err := visible.Hide(ctx, d.h, d.h, d.Blocks, owner, contact, d.available(contact)); err != nil {
+		d.h.Log.Error("presence not withdrawn", "account", owner.String(), "from", contact.String(), "error", err)
+	}
+}
+
+// blocked reports whether the owner has blocked an address.
+func (m *Module) blocked(ctx context.Context, owner, other jid.JID) (bool, error) {
+	if m.Blocks == nil {
+		return false, nil
+	}
+	return m.Blocks.Blocked(ctx, owner, other)
 }
 
 // available lists the available sessions of an account of this server.

@@ -5,6 +5,7 @@ package visible
 
 import (
 	"bytes"
+	"context"
 
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
@@ -36,6 +37,26 @@ type Sender interface {
 	Send(to session.Ref, xml []byte) bool
 }
 
+// Blocks tells who has blocked whom (XEP-0191). Where an argument of that type
+// is nil nobody has.
+type Blocks interface {
+	// Blocked reports whether the owner, an account, has blocked an address.
+	Blocked(ctx context.Context, owner, other jid.JID) (bool, error)
+}
+
+// Apart reports whether presence must not pass between two sessions because the
+// account of one has blocked the other.
+func Apart(ctx context.Context, b Blocks, one, other jid.JID) (bool, error) {
+	if b == nil || one.Bare() == other.Bare() {
+		return false, nil
+	}
+	blocked, err := b.Blocked(ctx, one.Bare(), other)
+	if err != nil || blocked {
+		return blocked, err
+	}
+	return b.Blocked(ctx, other.Bare(), one)
+}
+
 // Available keeps the available ones of sessions, in place.
 func Available(sessions []session.Entry) []session.Entry {
 	kept := sessions[:0]
@@ -49,28 +70,20 @@ func Available(sessions []session.Entry) []session.Entry {
 
 // Show sends the present presence of all available sessions of owner to the
 // viewers, addressed to the viewer's account as it would be if it had come from
-// elsewhere; a viewer is not shown to itself.
+// elsewhere; a viewer is not shown to itself, nor are sessions that are Apart.
 //
 // Another goroutine may change that presence meanwhile. It makes the change
 // known first and tells the viewers then; Show looks again after sending until
 // nothing has changed, so that no viewer is left with an older state behind a
 // newer one.
-func Show(out Sender, srv modules.Services, owner, viewer jid.JID, viewers []session.Entry) {
+func Show(ctx context.Context, out Sender, srv modules.Services, b Blocks, owner, viewer jid.JID, viewers []session.Entry) error {
 	if len(viewers) == 0 {
-		return
+		return nil
 	}
-	var buf []byte
-	tell := func(who jid.JID, presence []byte) {
-		buf = AppendTo(buf[:0], presence, viewer)
-		for _, v := range viewers {
-			if v.JID != who {
-				out.Send(v.Ref, buf)
-			}
-		}
-	}
+	t := telling{out: out, blocks: b, viewer: viewer, viewers: viewers}
 	shown := Available(srv.Sessions(nil, owner))
 	for _, e := range shown {
-		tell(e.JID, e.Presence)
+		t.tell(ctx, e.JID, e.Presence)
 	}
 	var now []session.Entry
 	for again := len(shown) > 0; again; {
@@ -85,7 +98,34 @@ func Show(out Sender, srv modules.Services, owner, viewer jid.JID, viewers []ses
 			if old.Presence, again = presence, true; presence == nil {
 				presence = Gone(old.JID)
 			}
-			tell(old.JID, presence)
+			t.tell(ctx, old.JID, presence)
+		}
+	}
+	return t.err
+}
+
+// telling sends presence of one account to sessions of another.
+type telling struct {
+	out     Sender
+	blocks  Blocks
+	viewer  jid.JID
+	viewers []session.Entry
+	buf     []byte
+	err     error // the first one; who was concerned got nothing
+}
+
+func (t *telling) tell(ctx context.Context, who jid.JID, presence []byte) {
+	t.buf = AppendTo(t.buf[:0], presence, t.viewer)
+	for _, v := range t.viewers {
+		if v.JID == who {
+			continue
+		}
+		apart, err := Apart(ctx, t.blocks, who, v.JID)
+		if err != nil && t.err == nil {
+			t.err = err
+		}
+		if err == nil && !apart {
+			t.out.Send(v.Ref, t.buf)
 		}
 	}
 }
@@ -101,16 +141,14 @@ func presenceOf(sessions []session.Entry, full jid.JID) []byte {
 }
 
 // Hide sends unavailable presence of all available sessions of owner to the
-// viewers, who see it no more from now on.
-func Hide(out Sender, srv modules.Services, owner, viewer jid.JID, viewers []session.Entry) {
+// viewers, who see it no more from now on; but not of those that are Apart.
+func Hide(ctx context.Context, out Sender, srv modules.Services, b Blocks, owner, viewer jid.JID, viewers []session.Entry) error {
 	if len(viewers) == 0 {
-		return
+		return nil
 	}
-	var buf []byte
+	t := telling{out: out, blocks: b, viewer: viewer, viewers: viewers}
 	for _, e := range Available(srv.Sessions(nil, owner)) {
-		buf = AppendTo(buf[:0], Gone(e.JID), viewer)
-		for _, v := range viewers {
-			out.Send(v.Ref, buf)
-		}
+		t.tell(ctx, e.JID, Gone(e.JID))
 	}
+	return t.err
 }

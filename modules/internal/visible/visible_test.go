@@ -1,7 +1,10 @@
 package visible
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,7 +74,7 @@ func TestShow(t *testing.T) {
 		"came: tells itself": {[]string{"balcony:1", "balcony:1 hall:1"}, []string{"balcony:1"}},
 	} {
 		c := &changing{states: tt.states}
-		Show(c, c, juliet, romeo, entries(romeo, "home:"))
+		Show(t.Context(), c, c, nil, juliet, romeo, entries(romeo, "home:"))
 		if diff := cmp.Diff(tt.want, c.sent); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
@@ -81,7 +84,7 @@ func TestShow(t *testing.T) {
 func TestShowSkipsTheViewerItself(t *testing.T) {
 	t.Parallel()
 	c := &changing{states: []string{"balcony:1 hall:2"}}
-	Show(c, c, juliet, romeo, entries(juliet, "balcony:1"))
+	Show(t.Context(), c, c, nil, juliet, romeo, entries(juliet, "balcony:1"))
 	if diff := cmp.Diff([]string{"hall:2"}, c.sent); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -90,7 +93,7 @@ func TestShowSkipsTheViewerItself(t *testing.T) {
 func TestHide(t *testing.T) {
 	t.Parallel()
 	c := &changing{states: []string{"balcony:1 chamber hall:2"}}
-	Hide(c, c, juliet, romeo, entries(romeo, "home: work:"))
+	Hide(t.Context(), c, c, nil, juliet, romeo, entries(romeo, "home: work:"))
 	if diff := cmp.Diff([]string{"balcony gone", "balcony gone", "hall gone", "hall gone"}, c.sent); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -108,5 +111,45 @@ func TestAppendToEscapes(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { AppendTo(buf, presence, to) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// lists are blocklists; an owner without one cannot be read.
+type lists map[string]string
+
+func (l lists) Blocked(_ context.Context, owner, other jid.JID) (bool, error) {
+	items, ok := l[owner.String()]
+	if !ok {
+		return false, errors.New("no list of " + owner.String())
+	}
+	return slices.Contains(strings.Fields(items), other.String()), nil
+}
+
+// Who has blocked somebody neither shows itself nor sees, one session at a time.
+func TestBlocked(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		lists lists
+		want  []string
+		fails bool
+	}{
+		"nobody":                {lists{"juliet@capulet.lit": "", "romeo@montague.lit": ""}, []string{"balcony:1", "balcony:1", "hall:2", "hall:2"}, false},
+		"owner blocks viewer":   {lists{"juliet@capulet.lit": "romeo@montague.lit/home", "romeo@montague.lit": ""}, []string{"balcony:1", "hall:2"}, false},
+		"viewer blocks session": {lists{"juliet@capulet.lit": "", "romeo@montague.lit": "juliet@capulet.lit/hall"}, []string{"balcony:1", "balcony:1"}, false},
+		"not known":             {lists{"juliet@capulet.lit": ""}, nil, true},
+	} {
+		c := &changing{states: []string{"balcony:1 hall:2"}}
+		err := Show(t.Context(), c, c, tt.lists, juliet, romeo, entries(romeo, "home: work:"))
+		if diff := cmp.Diff(tt.want, c.sent); diff != "" || (err != nil) != tt.fails {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+		c.sent = nil
+		err = Hide(t.Context(), c, c, tt.lists, juliet, romeo, entries(romeo, "home: work:"))
+		if len(c.sent) != len(tt.want) || (err != nil) != tt.fails {
+			t.Errorf("%s: hide: %v, %q", name, err, c.sent)
+		}
+	}
+	if apart, err := Apart(t.Context(), lists{}, juliet, juliet); apart || err != nil {
+		t.Errorf("the own sessions are apart: %v, %v", apart, err)
 	}
 }

@@ -1,0 +1,173 @@
+package router
+
+import (
+	"context"
+	"time"
+
+	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/session"
+	"github.com/xmppd/xmppd/stanza"
+)
+
+// leftover is what happens to a stanza that a session leaves behind without its
+// client having confirmed it (XEP-0198 §4).
+type leftover uint8
+
+const (
+	forgotten  leftover = iota // dropped without a word
+	unanswered                 // the requester gets service-unavailable
+	handedOn                   // to a session that has not had it, or kept for later
+)
+
+// leftovers is the table of that, by kind and type.
+var leftovers = map[stanza.Kind]map[stanza.Type]leftover{
+	stanza.IQ: {
+		stanza.Get: unanswered, stanza.Set: unanswered,
+		stanza.Result: forgotten, stanza.ErrorType: forgotten,
+	},
+	stanza.Message: {
+		stanza.None: handedOn, stanza.Chat: handedOn,
+		stanza.Groupchat: forgotten, stanza.Headline: forgotten, stanza.ErrorType: forgotten,
+	},
+	stanza.Presence: {}, // forgotten, whatever its type
+}
+
+// leftoverOf looks at what the table's types do not tell: a carbon or an event
+// is there for this session alone, and what stands in the log of the account
+// comes from there again.
+func leftoverOf(st *stanza.Stanza, p session.Pending) leftover {
+	if p.Seq != 0 || st.Class.Has(stanza.PEPEvent) {
+		return forgotten
+	}
+	const carbons = "urn:xmpp:carbons:2"
+	for _, name := range []string{"sent", "received"} {
+		if st.Root().Child(carbons, name).OK() {
+			return forgotten
+		}
+	}
+	return leftovers[st.Kind][st.Type]
+}
+
+// Unacked deals with what a session leaves behind whose client may not have got
+// it. The session is still in the registry.
+func (r *Router) Unacked(s *session.Session, list []session.Pending) {
+	b := r.Burst()
+	defer b.End()
+	for _, p := range list {
+		l := b.take()
+		if err := l.st.Parse(p.XML, stanza.Limits{}); err != nil {
+			r.Log.Error("unacknowledged stanza lost", "account", s.JID.Bare().String(), "error", err)
+			b.release(l)
+			continue
+		}
+		l.Ctx, l.Stanza, l.Owner, l.Arrived = context.Background(), &l.st, s.JID.Bare(), time.Unix(0, p.At)
+		l.tables = r.domains[s.JID.Domain()]
+		switch leftoverOf(&l.st, p) {
+		case unanswered:
+			b.unanswered(l, s)
+		case handedOn:
+			if b.handOn(l, s) {
+				continue // released with the run
+			}
+		}
+		b.release(l)
+	}
+}
+
+// unanswered tells who asked that nobody will answer.
+func (b *Burst) unanswered(l *leg, s *session.Session) {
+	from, err := jid.Parse(string(l.st.From()))
+	if err != nil || !from.IsFull() || from.Local() == "" {
+		return // the server itself, or the account: nobody waits
+	}
+	answer := l.st.BuildError(s.JID.String(), from.String(), stanza.ServiceUnavailable("")).Bytes()
+	b.sessions = b.r.Sessions(b.sessions[:0], from.Bare())
+	for _, e := range b.sessions {
+		if e.JID == from {
+			b.Send(e.Ref, answer)
+		}
+	}
+	clear(b.sessions)
+}
+
+// handOn gives a message to the sessions of the account that have not had it.
+// If there is none, and none that has had it, the message is kept. It reports
+// whether the message waits for a commit. The sender hears nothing: it was told
+// long ago that the message has been taken.
+func (b *Burst) handOn(l *leg, s *session.Session) (kept bool) {
+	l.From, _ = jid.Parse(string(l.st.From()))
+	l.To = s.JID
+	if to, err := jid.Parse(string(l.st.To())); err == nil {
+		l.To = to
+	}
+	domain := s.JID.DomainJID()
+	cutDelay(&l.st, domain)
+	at, had := l.Arrived.UnixNano(), false
+	l.plan = b.r.Sessions(l.plan[:0], l.Owner)
+	n := 0
+	for _, e := range l.plan {
+		switch {
+		case e.Ref == s.Ref:
+		case hasHad(e, &l.st, l.To == s.JID, at):
+			had = true
+		case e.TakesBareMessages():
+			l.plan[n] = e
+			n++
+		}
+	}
+	l.plan = l.plan[:n]
+	switch {
+	case n > 0:
+		l.st.Append(modules.Received, stanza.AppendDelay(nil, domain, l.Arrived))
+		for _, e := range l.plan {
+			b.deliver(l, e)
+		}
+		return false
+	case had:
+		return false
+	}
+	l.Absent, l.again = true, true
+	if !b.pass(l, l.tables, modules.Received, modules.Archive) || len(l.rows) == 0 {
+		return false
+	}
+	l.at = len(b.write.Writes)
+	b.write.Writes = append(b.write.Writes, l.rows...)
+	l.plan = l.plan[:0]
+	b.run = append(b.run, l)
+	if len(b.run) >= maxRun {
+		b.endRun()
+	}
+	return true
+}
+
+// cutDelay removes what says that this server held the message back: it will be
+// said once.
+func cutDelay(st *stanza.Stanza, domain jid.JID) {
+	if !st.Class.Has(stanza.Delay) {
+		return
+	}
+	for e := range st.Root().Children() {
+		if stanza.IsDelay(e, domain) {
+			st.Cut(modules.Received, e)
+		}
+	}
+}
+
+// hasHad reports whether a session got the message, or a carbon of it, when it
+// arrived. exact: it was for the full JID of the session that leaves it.
+func hasHad(e session.Entry, st *stanza.Stanza, exact bool, at int64) bool {
+	if !exact && e.Takes != 0 && e.Takes < at {
+		return true
+	}
+	return e.HasCopy(st, at)
+}
+
+// deliver hands a message to one session on any node.
+func (b *Burst) deliver(l *leg, e session.Entry) {
+	if e.Local == nil {
+		b.Send(e.Ref, l.Stanza.Emit(nil, modules.Received))
+	} else if e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano()) {
+		b.batch.Touch(e.Local)
+	}
+}
