@@ -50,6 +50,11 @@ type Accounts interface {
 	Count(ctx context.Context, domain string) (int, error)
 	// SetBan closes the account, or opens it again with a nil ban.
 	SetBan(ctx context.Context, account jid.JID, ban *storage.Ban) error
+	// Tokens lists the tokens of an account by the id of the user agent (XEP-0484).
+	Tokens(ctx context.Context, account jid.JID) ([]storage.Token, error)
+	// RevokeTokens takes the tokens of a user agent away, or those of all with an
+	// empty id, and returns how many there were.
+	RevokeTokens(ctx context.Context, account jid.JID, agent string) (int, error)
 }
 
 // Session is a bound resource on any node.
@@ -99,6 +104,7 @@ type Deps struct {
 func Commands(d Deps, set *command.Set) []command.Command {
 	all := serverCommands(d, set)
 	all = append(all, accountCommands(d)...)
+	all = append(all, tokenCommands(d)...)
 	all = append(all, sessionCommands(d)...)
 	if d == (Deps{}) {
 		for i := range all {

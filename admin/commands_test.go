@@ -94,6 +94,19 @@ func TestCommands(t *testing.T) {
 		{"get_ban_details|juliet|example.org", "", 0},
 		{"get_ban_details|tybalt|example.org", "not_found: User tybalt@example.org is not registered", 1},
 
+		{"list_tokens|juliet|example.org", phoneAgent + "\tConver sations\tPixel\tHT-SHA-512-EXPR\t2026-04-22T12:00:00Z\tnever\t2026-05-22T12:00:00Z\n" +
+			phoneAgent + "\tConversations\t\tHT-SHA-256-NONE\t2026-04-21T12:00:00Z\t2026-04-22T11:00:00Z\t2026-05-21T12:00:00Z", 0},
+		{"list_tokens|romeo|example.org", "", 0},
+		{"list_tokens|tybalt|example.org", "not_found: User tybalt@example.org is not registered", 1},
+		{"list_tokens|juliet|example.com", "unknown_host: Unknown virtual host", 1},
+		{"revoke_token|juliet|example.org|" + phoneAgent, "", 0},
+		{"revoke_token|romeo|example.org|" + phoneAgent, "not_found: User romeo@example.org has no token of agent " + phoneAgent, 1},
+		{"revoke_token|juliet|example.org|", "Empty agent", 1},
+		{"revoke_token|tybalt|example.org|x", "not_found: User tybalt@example.org is not registered", 1},
+		{"revoke_tokens|juliet|example.org", "Revoked tokens: 2", 0},
+		{"revoke_tokens|romeo|example.org", "Revoked tokens: 0", 0},
+		{"revoke_tokens|tybalt|example.org", "not_found: User tybalt@example.org is not registered", 1},
+
 		{"connected_users", "juliet@example.org/balcony\njuliet@example.org/phone\nromeo@example.org/orchard", 0},
 		{"connected_users_vhost|example.org", "juliet@example.org/balcony\njuliet@example.org/phone\nromeo@example.org/orchard", 0},
 		{"connected_users_vhost|example.net", "", 0},

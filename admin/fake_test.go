@@ -21,6 +21,7 @@ type world struct {
 	mu       sync.Mutex
 	accounts map[jid.JID]*storage.Account
 	password map[jid.JID]string
+	tokens   map[jid.JID][]storage.Token
 	sessions []admin.Session
 	kicked   []string // "address: reason"
 	injected []string // "from > to: xml"
@@ -31,15 +32,24 @@ type world struct {
 	broken   bool // the database fails
 }
 
+const phoneAgent = "d4565fa7-4d72-4749-b3d3-740edbf87770"
+
 var noon = time.Date(2026, 4, 22, 12, 0, 0, 0, time.UTC)
 
 func newWorld() *world {
-	w := &world{accounts: map[jid.JID]*storage.Account{}, password: map[jid.JID]string{}, stopped: make(chan struct{})}
+	w := &world{accounts: map[jid.JID]*storage.Account{}, password: map[jid.JID]string{},
+		tokens: map[jid.JID][]storage.Token{}, stopped: make(chan struct{})}
 	for _, s := range []string{"romeo@example.org", "juliet@example.org", "nurse@example.net"} {
 		w.accounts[jid.MustParse(s)] = &storage.Account{JID: jid.MustParse(s), Created: noon}
 		w.password[jid.MustParse(s)] = "secret"
 	}
 	w.accounts[jid.MustParse("nurse@example.net")].Ban = &storage.Ban{Reason: "talks too\tmuch", Since: noon.Add(-90 * time.Minute)}
+	w.tokens[jid.MustParse("juliet@example.org")] = []storage.Token{
+		{Agent: phoneAgent, Software: "Conver\tsations", Device: "Pixel", New: true, Mechanism: "HT-SHA-512-EXPR",
+			Created: noon, Used: noon, Expires: noon.AddDate(0, 1, 0)},
+		{Agent: phoneAgent, Software: "Conversations", Mechanism: "HT-SHA-256-NONE",
+			Created: noon.AddDate(0, 0, -1), Used: noon.Add(-time.Hour), Expires: noon.AddDate(0, 1, -1)},
+	}
 	session := func(s, transport, addr string, age time.Duration) admin.Session {
 		return admin.Session{JID: jid.MustParse(s), Transport: transport, Addr: netip.MustParseAddrPort(addr),
 			Node: "xmppd@one", Here: true, Since: noon.Add(-age)}
@@ -150,6 +160,26 @@ func (a accounts) SetBan(_ context.Context, j jid.JID, ban *storage.Ban) error {
 	defer a.mu.Unlock()
 	a.accounts[j].Ban = ban
 	return nil
+}
+
+func (a accounts) Tokens(_ context.Context, j jid.JID) ([]storage.Token, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.accounts[j] == nil {
+		return nil, storage.ErrNotFound
+	}
+	return a.tokens[j], nil
+}
+
+func (a accounts) RevokeTokens(_ context.Context, j jid.JID, agent string) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.accounts[j] == nil {
+		return 0, storage.ErrNotFound
+	}
+	before := len(a.tokens[j])
+	a.tokens[j] = slices.DeleteFunc(a.tokens[j], func(t storage.Token) bool { return agent == "" || t.Agent == agent })
+	return before - len(a.tokens[j]), nil
 }
 
 type sessions struct{ *world }

@@ -25,6 +25,7 @@ var (
 	home     = netip.MustParseAddr("192.0.2.1")
 	tlsConn  = Conn{Domain: domain, TLS: true, Addr: home}
 	mechs    = []string{"SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"}
+	plus     = []string{"SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"}
 	errBroke = errors.New("disk on fire")
 )
 
@@ -32,12 +33,14 @@ var (
 type memory struct {
 	mu       sync.Mutex
 	accounts map[jid.JID]storage.Account
+	tokens   map[jid.JID][]storage.Token
 	meta     map[string][]byte
 	err      error
+	writes   int // of tokens
 }
 
 func newMemory() *memory {
-	return &memory{accounts: map[jid.JID]storage.Account{}, meta: map[string][]byte{}}
+	return &memory{accounts: map[jid.JID]storage.Account{}, tokens: map[jid.JID][]storage.Token{}, meta: map[string][]byte{}}
 }
 
 func (m *memory) change(fn func()) {
@@ -65,7 +68,7 @@ func (m *memory) CreateAccount(_ context.Context, user jid.JID, c []storage.Cred
 	if _, ok := m.accounts[user]; ok {
 		return storage.ErrExists
 	}
-	m.accounts[user] = storage.Account{JID: user, Credentials: c}
+	m.accounts[user] = storage.Account{JID: user, Credentials: c, Epoch: 7}
 	return m.err
 }
 
@@ -77,7 +80,9 @@ func (m *memory) SetCredentials(_ context.Context, user jid.JID, c []storage.Cre
 		return storage.ErrNotFound
 	}
 	a.Credentials = c
+	a.Epoch++
 	m.accounts[user] = a
+	delete(m.tokens, user)
 	return m.err
 }
 
@@ -108,12 +113,21 @@ type clock struct{ t time.Time }
 
 func (c *clock) now() time.Time { return c.t }
 
+// tokenKey is that of all backends here.
+var tokenKey = bytes.Repeat([]byte("key."), 16)
+
 // open returns a backend with the accounts romeo and tybalt, who is banned.
 func open(t testing.TB) (*Backend, *memory) {
 	t.Helper()
+	b, store, _ := openClock(t)
+	return b, store
+}
+
+func openClock(t testing.TB) (*Backend, *memory, *clock) {
+	t.Helper()
 	store := newMemory()
-	c := &clock{time.Unix(1e9, 0)}
-	b, err := New(t.Context(), store, Options{Iterations: func() int { return 16 }, Now: c.now})
+	c := &clock{time.Unix(1e9, 5e8)}
+	b, err := New(t.Context(), store, Options{Iterations: func() int { return 16 }, TokenKey: tokenKey, Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,13 +137,17 @@ func open(t testing.TB) (*Backend, *memory) {
 		}
 	}
 	store.setBan(banned, &storage.Ban{Reason: "duelling"})
-	return b, store
+	return b, store, c
 }
 
 func (m *memory) setBan(user jid.JID, ban *storage.Ban) {
 	m.change(func() {
 		a := m.accounts[user]
 		a.Ban = ban
+		if ban != nil {
+			a.Epoch++
+			delete(m.tokens, user)
+		}
 		m.accounts[user] = a
 	})
 }
@@ -144,13 +162,21 @@ func TestMechanisms(t *testing.T) {
 	if got := b.Mechanisms(clear); !slices.Equal(got, mechs[:3]) {
 		t.Errorf("without TLS: %v", got)
 	}
-	for _, name := range mechs {
-		if _, err := b.Start(tlsConn, name); err != nil {
+	if got := b.Mechanisms(bound); !slices.Equal(got, slices.Concat(plus, mechs)) {
+		t.Errorf("with channel binding: %v", got)
+	}
+	for _, name := range slices.Concat(plus, mechs) {
+		if _, err := b.Start(bound, name); err != nil {
 			t.Errorf("start %s: %v", name, err)
 		}
 	}
-	for _, name := range []string{"", "PLAIN", "plain", "SCRAM-SHA-1-PLUS", "SCRAM-", "ANONYMOUS", "scram-sha-1"} {
+	for _, name := range []string{"", "PLAIN", "plain", "SCRAM-SHA-1-PLUS", "SCRAM-", "ANONYMOUS", "scram-sha-1", "-PLUS", "HT-SHA-256-NONE"} {
 		if _, err := b.Start(clear, name); !errors.Is(err, ErrMechanism) {
+			t.Errorf("start %q: %v", name, err)
+		}
+	}
+	for _, name := range []string{"PLAIN-PLUS", "SCRAM-SHA-1-PLUS-PLUS", "SCRAM-SHA-384-PLUS", "HT-SHA-256-EXPR"} {
+		if _, err := b.Start(bound, name); !errors.Is(err, ErrMechanism) {
 			t.Errorf("start %q: %v", name, err)
 		}
 	}
@@ -233,8 +259,17 @@ func TestOlderAccount(t *testing.T) {
 	if ok, err := b.CheckPassword(t.Context(), romeo, password); !ok || err != nil {
 		t.Errorf("%v, %v", ok, err)
 	}
+	if _, err := login(t, b, tlsConn, "SCRAM-SHA-512", "romeo", password); err == nil {
+		t.Error("logged in with a hash that the account lacks")
+	}
+	// A login with the password itself adds the others.
 	if _, err := login(t, b, tlsConn, "PLAIN", "romeo", password); err != nil {
 		t.Error(err)
+	}
+	for _, m := range mechs {
+		if _, err := login(t, b, tlsConn, m, "romeo", password); err != nil {
+			t.Errorf("%s: %v", m, err)
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package auth
 
 import (
 	"context"
+	"crypto/tls"
+	"slices"
 	"testing"
 )
 
@@ -82,8 +84,53 @@ func TestAllocations(t *testing.T) {
 		if err := run(); err != nil {
 			t.Error(err)
 		}
-	}); n > 64 {
+	}); n > 76 {
 		t.Errorf("a SCRAM exchange allocates %v times", n)
+	}
+	run = withToken(t)
+	if n := testing.AllocsPerRun(100, func() {
+		if err := run(); err != nil {
+			t.Error(err)
+		}
+	}); n > 68 {
+		t.Errorf("a login with a token allocates %v times", n)
+	}
+}
+
+// withToken is a login with a token that is in use.
+func withToken(t testing.TB) func() error {
+	b, _ := open(t)
+	const m = "HT-SHA-512-EXPR"
+	token := issue(t, b, phone, m)
+	if _, err := redeem(t, b, m, "romeo", token.Secret, by(phone)); err != nil {
+		t.Fatal(err)
+	}
+	message := slices.Concat([]byte("romeo\x00"), hashedMAC(m, token.Secret, "Initiator"))
+	return func() error {
+		x, err := b.StartToken(bound, m, by(phone))
+		if err == nil {
+			_, _, err = x.Step(context.Background(), message)
+		}
+		return err
+	}
+}
+
+func BenchmarkToken(b *testing.B) {
+	run := withToken(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := run(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkTLSBindings(b *testing.B) {
+	cert := certificate(b, ecdsaKey(b), 0)
+	state := tls.ConnectionState{HandshakeComplete: true, Version: tls.VersionTLS13}
+	b.ReportAllocs()
+	for b.Loop() {
+		TLSBindings(&state, cert.Certificate[0])
 	}
 }
 
@@ -95,10 +142,21 @@ func FuzzStep(f *testing.F) {
 	f.Add(uint8(2), []byte("p=tls-exporter,,m=x,n=romeo,r=abc"), []byte(nil))
 	f.Add(uint8(3), []byte("\x00romeo\x00x"), []byte("\x00romeo\x00y"))
 	f.Add(uint8(3), []byte(nil), []byte("romeo@example.org\x00romeo\x00\xc2\xad"))
+	f.Add(uint8(4), []byte("p=tls-exporter,,n=romeo,r=abc"), []byte("c=cD10bHMtZXhwb3J0ZXIsLGV4cG9ydGVk,r=abc,p=AAAA"))
+	f.Add(uint8(5), []byte("p=tls-unique,a=romeo,n=romeo,r=abc"), []byte("c=biws,r=abc,p=AAAA"))
+	f.Add(uint8(6), []byte("y,,n=romeo,r=abc"), []byte(nil))
+	for i := range hashed {
+		f.Add(uint8(7+i), append([]byte("romeo\x00"), make([]byte, 32)...), append([]byte("romeo@example.org\x00"), make([]byte, 64)...))
+	}
 	b, _ := open(f)
+	issue(f, b, phone, hashed[1])
+	all := slices.Concat(mechs, plus, hashed)
 	f.Fuzz(func(t *testing.T, mechanism uint8, first, second []byte) {
-		name := mechs[int(mechanism)%len(mechs)]
-		x, err := b.Start(tlsConn, name)
+		name := all[int(mechanism)%len(all)]
+		x, err := b.Start(bound, name)
+		if slices.Contains(hashed, name) {
+			x, err = b.StartToken(bound, name, by(phone))
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,12 @@ type algorithm struct {
 	size int
 }
 
-func (a *algorithm) mechanism() string { return "SCRAM-" + a.name }
+func (a *algorithm) mechanism(plus bool) string {
+	if plus {
+		return "SCRAM-" + a.name + "-PLUS"
+	}
+	return "SCRAM-" + a.name
+}
 
 // algorithms is what every account has a credential for, strongest first. It is
 // never changed. An account that lacked one could not log in with a mechanism
@@ -57,13 +62,18 @@ func (a *algorithm) credential(prepared string, salt []byte, iterations int) (st
 	if err != nil {
 		return storage.Credential{}, fmt.Errorf("hash password: %w", err)
 	}
+	return a.fromSalted(salted, salt, iterations), nil
+}
+
+// fromSalted derives what is stored from the SaltedPassword.
+func (a *algorithm) fromSalted(salted, salt []byte, iterations int) storage.Credential {
 	return storage.Credential{
 		Hash:       a.name,
 		Iterations: iterations,
 		Salt:       salt,
 		StoredKey:  a.sum(a.hmac(salted, "Client Key")),
 		ServerKey:  a.hmac(salted, "Server Key"),
-	}, nil
+	}
 }
 
 // Derive returns what is stored of a password, one credential for each hash,
@@ -74,20 +84,28 @@ func (b *Backend) Derive(ctx context.Context, password string) ([]storage.Creden
 	if err != nil {
 		return nil, err
 	}
+	return b.derive(ctx, prepared, algorithms[:])
+}
+
+func (b *Backend) derive(ctx context.Context, prepared string, with []algorithm) (creds []storage.Credential, err error) {
 	if err := b.beginHashing(ctx); err != nil {
 		return nil, err
 	}
 	defer b.endHashing()
 	iterations := b.iterationCount()
-	creds := make([]storage.Credential, len(algorithms))
-	for i := range algorithms {
-		salt := make([]byte, saltLen)
-		rand.Read(salt) // never fails
-		if creds[i], err = algorithms[i].credential(prepared, salt, iterations); err != nil {
+	creds = make([]storage.Credential, len(with))
+	for i := range with {
+		if creds[i], err = with[i].credential(prepared, newSalt(), iterations); err != nil {
 			return nil, err
 		}
 	}
 	return creds, nil
+}
+
+func newSalt() []byte {
+	salt := make([]byte, saltLen)
+	rand.Read(salt) // never fails
+	return salt
 }
 
 // Register creates an account. The error wraps ErrPassword, jid.ErrMalformed
@@ -104,7 +122,7 @@ func (b *Backend) Register(ctx context.Context, user jid.JID, password string) e
 	return b.store.CreateAccount(ctx, user, creds)
 }
 
-// SetPassword replaces the password of an account. The error wraps ErrPassword
+// SetPassword replaces the password of an account and revokes its tokens. The error wraps ErrPassword
 // or is the store's: storage.ErrNotFound without an account.
 func (b *Backend) SetPassword(ctx context.Context, user jid.JID, password string) error {
 	creds, err := b.Derive(ctx, password)
@@ -190,28 +208,29 @@ func (b *Backend) fake(user jid.JID, a *algorithm) storage.Credential {
 
 // admit is the last word after the password has been proven against used.
 func (x *Exchange) admit(used storage.Credential) *Failure {
-	x.used = used
-	return x.backend.current(x.ctx, x.claimed, used)
+	account, f := x.backend.current(x.ctx, x.claimed, used)
+	x.used, x.epoch, x.lacks = used, account.Epoch, lacking(account)
+	return f
 }
 
 // current reads the account again: it may have been banned, removed or given
 // another password while the client was computing.
-func (b *Backend) current(ctx context.Context, user jid.JID, used storage.Credential) *Failure {
+func (b *Backend) current(ctx context.Context, user jid.JID, used storage.Credential) (storage.Account, *Failure) {
 	account, err := b.store.Account(ctx, user)
 	if errors.Is(err, storage.ErrNotFound) {
-		return &Failure{Condition: NotAuthorized, cause: err}
+		return account, &Failure{Condition: NotAuthorized, cause: err}
 	}
 	if err != nil {
-		return unavailable(fmt.Errorf("load account: %w", err))
+		return account, unavailable(fmt.Errorf("load account: %w", err))
 	}
 	c := find(account, used.Hash)
 	if c == nil || subtle.ConstantTimeCompare(c.StoredKey, used.StoredKey) == 0 {
-		return &Failure{Condition: NotAuthorized, cause: errors.New("password changed meanwhile")}
+		return account, &Failure{Condition: NotAuthorized, cause: errors.New("password changed meanwhile")}
 	}
 	if account.Ban != nil {
-		return &Failure{Condition: AccountDisabled, Text: account.Ban.Reason}
+		return account, disabled(account.Ban)
 	}
-	return nil
+	return account, nil
 }
 
 func (b *Backend) iterationCount() int {

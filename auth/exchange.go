@@ -27,11 +27,16 @@ type Exchange struct {
 	backend *Backend
 	conn    Conn
 	frame   *sasl.Negotiator
+	plus    bool        // the mechanism needs channel binding
+	token   *tokenLogin // nil: by password
 
 	ctx     context.Context // of the Step that is running
 	refusal *Failure        // why the permission callback said no
 	claimed jid.JID
 	used    storage.Credential // that was proven
+	epoch   int64              // of the account, when it was
+	lacks   []algorithm        // that the account has no credential for
+	upgrade *upgrade           // the task under way
 	delay   time.Duration
 	begun   bool
 	over    bool
@@ -50,6 +55,8 @@ func (x *Exchange) Step(ctx context.Context, response []byte) (challenge []byte,
 	switch {
 	case x.over:
 		return nil, false, malformed("the exchange is over")
+	case response == nil && x.token != nil:
+		return nil, false, x.fail(malformed("initial response missing")) // XEP-0484 §3.1: one round trip
 	case response == nil && !x.begun:
 		x.begun = true
 		return []byte{}, false, nil
@@ -67,6 +74,9 @@ func (x *Exchange) Step(ctx context.Context, response []byte) (challenge []byte,
 		return challenge, false, nil
 	}
 	x.over, x.done = true, true
+	if x.token != nil {
+		return challenge, true, nil
+	}
 	// Taken before success clears the entry: a right guess among many at a
 	// time must not come back sooner than the wrong ones.
 	x.delay = x.backend.Delay(x.conn.Addr, x.claimed)
@@ -83,14 +93,21 @@ func (x *Exchange) User() jid.JID {
 }
 
 // Still returns nil if the account that logged in exists, is open and has the
-// password that was proven; otherwise a *Failure. Time passes between a login
+// password that was proven, or has had no token revoked since; otherwise a
+// *Failure. Time passes between a login
 // and the session: whoever removes or bans an account ends the sessions that
 // there are, and a session asks this once it can be found.
 func (x *Exchange) Still(ctx context.Context) error {
 	if !x.done {
 		return malformed("not logged in")
 	}
-	if f := x.backend.current(ctx, x.claimed, x.used); f != nil {
+	var f *Failure
+	if x.token != nil {
+		f = x.stillGood(ctx)
+	} else {
+		_, f = x.backend.current(ctx, x.claimed, x.used)
+	}
+	if f != nil {
 		return f
 	}
 	return nil
@@ -101,11 +118,14 @@ func (x *Exchange) Still(ctx context.Context) error {
 func (x *Exchange) Claimed() jid.JID { return x.claimed }
 
 // Delay is how long to wait before the client is told how the exchange ended,
-// whatever the outcome.
+// whatever the outcome; never with a token.
 func (x *Exchange) Delay() time.Duration { return x.delay }
 
 func (x *Exchange) fail(f *Failure) *Failure {
 	x.over = true
+	if x.token != nil {
+		return f // see StartToken
+	}
 	if f.Condition == NotAuthorized {
 		x.backend.Failed(x.conn.Addr, x.claimed)
 	}

@@ -1,6 +1,10 @@
 package auth
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/xmppd/xmppd/storage"
+)
 
 // The conditions of RFC 6120 §6.5, as they are named on the wire.
 const (
@@ -41,6 +45,10 @@ func (f *Failure) Error() string {
 func (f *Failure) Unwrap() error { return f.cause }
 
 func malformed(text string) *Failure { return &Failure{Condition: MalformedRequest, Text: text} }
+
+func disabled(ban *storage.Ban) *Failure {
+	return &Failure{Condition: AccountDisabled, Text: ban.Reason}
+}
 
 // unavailable is the answer to trouble that is ours: a client told
 // not-authorized would ask its user for another password.

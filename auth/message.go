@@ -8,6 +8,8 @@ import (
 // clientFirst is a client-first-message (RFC 5802 §7).
 type clientFirst struct {
 	gs2     string // the gs2-header with its last comma
+	flag    byte   // of channel binding: 'n', 'y' or 'p'
+	binding string // the type of channel binding, with 'p'
 	authzid string // decoded, empty if absent
 	name    string // decoded, not prepared
 	nonce   string // the client's
@@ -27,12 +29,13 @@ func parseClientFirst(message string) (m clientFirst, f *Failure) {
 	case !ok1 || !ok2:
 		return m, malformed("incomplete message")
 	case strings.HasPrefix(flag, "p="):
-		// RFC 5802 §6: fail, since no -PLUS mechanism is offered. "y" is
-		// right for the same reason.
-		return m, malformed("channel binding not supported")
+		if m.binding = flag[2:]; !isBindingName(m.binding) {
+			return m, malformed("invalid channel binding type")
+		}
 	case flag != "n" && flag != "y":
 		return m, malformed("invalid channel binding flag")
 	}
+	m.flag = flag[0]
 	m.gs2, m.bare = message[:len(message)-len(bare)], bare
 	if authzid != "" {
 		if m.authzid, f = nameAttribute(authzid, 'a'); f != nil {
@@ -173,6 +176,16 @@ func checkExtensions(list string) *Failure {
 		}
 	}
 	return nil
+}
+
+// isBindingName is cb-name.
+func isBindingName(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isAlpha(c) && (c < '0' || c > '9') && c != '.' && c != '-' {
+			return false
+		}
+	}
+	return s != ""
 }
 
 func isAlpha(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }

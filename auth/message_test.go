@@ -10,13 +10,15 @@ import (
 func TestClientFirst(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]clientFirst{
-		"n,,n=user,r=abc":              {"n,,", "", "user", "abc", "n=user,r=abc"},
-		"y,,n=user,r=abc":              {"y,,", "", "user", "abc", "n=user,r=abc"},
-		"n,a=u@d,n=user,r=abc":         {"n,a=u@d,", "u@d", "user", "abc", "n=user,r=abc"},
-		"n,a=x=3D=2Cy,n=user,r=abc":    {"n,a=x=3D=2Cy,", "x=,y", "user", "abc", "n=user,r=abc"},
-		"n,,n==2C=3D=3D2C,r=abc":       {"n,,", "", ",==2C", "abc", "n==2C=3D=3D2C,r=abc"},
-		"n,,n=Jürgen,r=~!=":            {"n,,", "", "Jürgen", "~!=", "n=Jürgen,r=~!="},
-		"n,,n=user,r=abc,x=1,h==a=b==": {"n,,", "", "user", "abc", "n=user,r=abc,x=1,h==a=b=="},
+		"n,,n=user,r=abc":              {"n,,", 'n', "", "", "user", "abc", "n=user,r=abc"},
+		"y,,n=user,r=abc":              {"y,,", 'y', "", "", "user", "abc", "n=user,r=abc"},
+		"n,a=u@d,n=user,r=abc":         {"n,a=u@d,", 'n', "", "u@d", "user", "abc", "n=user,r=abc"},
+		"n,a=x=3D=2Cy,n=user,r=abc":    {"n,a=x=3D=2Cy,", 'n', "", "x=,y", "user", "abc", "n=user,r=abc"},
+		"n,,n==2C=3D=3D2C,r=abc":       {"n,,", 'n', "", "", ",==2C", "abc", "n==2C=3D=3D2C,r=abc"},
+		"n,,n=Jürgen,r=~!=":            {"n,,", 'n', "", "", "Jürgen", "~!=", "n=Jürgen,r=~!="},
+		"p=tls-exporter,,n=user,r=abc": {"p=tls-exporter,,", 'p', "tls-exporter", "", "user", "abc", "n=user,r=abc"},
+		"p=X.9-,a=u,n=user,r=abc":      {"p=X.9-,a=u,", 'p', "X.9-", "u", "user", "abc", "n=user,r=abc"},
+		"n,,n=user,r=abc,x=1,h==a=b==": {"n,,", 'n', "", "", "user", "abc", "n=user,r=abc,x=1,h==a=b=="},
 	} {
 		if got, f := parseClientFirst(in); f != nil || got != want {
 			t.Errorf("%q: %+v, %v", in, got, f)
@@ -25,7 +27,7 @@ func TestClientFirst(t *testing.T) {
 	for _, in := range []string{
 		"", ",", ",,", "n", "n,", "n,,", "n,,,", "n,,n=user", "n,,n=user,", "n,,n=user,r=",
 		",,n=user,r=abc", "x,,n=user,r=abc", "N,,n=user,r=abc", "nn,,n=user,r=abc", " n,,n=user,r=abc",
-		"p=tls-unique,,n=user,r=abc", "p=tls-exporter,,n=user,r=abc", "p=,,n=user,r=abc", "p,,n=user,r=abc",
+		"p=,,n=user,r=abc", "p,,n=user,r=abc", "p=tls_unique,,n=user,r=abc", "p=a=b,,n=user,r=abc", "p=ä,,n=user,r=abc", "P=x,,n=user,r=abc",
 		"F,n,,n=user,r=abc",
 		"n,n=user,r=abc", "n,a=,n=user,r=abc", "n,a,n=user,r=abc", "n,b=u,n=user,r=abc", "n,a=u=2,n=user,r=abc",
 		"n,,m=ext,n=user,r=abc", "n,,m=,n=user,r=abc", "n,,m=ext",

@@ -31,5 +31,9 @@ func (x *Exchange) checkPlain(name, password, authzid []byte) *Failure {
 	if !ok {
 		return &Failure{Condition: NotAuthorized}
 	}
-	return x.admit(used)
+	if f := x.admit(used); f != nil {
+		return f
+	}
+	x.complete(string(password))
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 // scramState is what the second step needs of the first.
 type scramState struct {
 	first       clientFirst
+	binding     []byte // what has to come in "c=": the header and the binding's data
 	nonce       string // the client's followed by ours
 	serverFirst string
 	credential  storage.Credential
@@ -24,7 +25,7 @@ type scramState struct {
 // database can log in; this one needs StoredKey and ServerKey.
 func (x *Exchange) scram(a *algorithm) sasl.Mechanism {
 	return sasl.Mechanism{
-		Name: a.mechanism(),
+		Name: a.mechanism(x.plus),
 		Next: func(n *sasl.Negotiator, message []byte, state any) (bool, []byte, any, error) {
 			if n.State()&sasl.StepMask == sasl.AuthTextSent {
 				return x.scramFirst(a, string(message), string(n.Nonce()))
@@ -44,6 +45,10 @@ func (x *Exchange) scramFirst(a *algorithm, message, nonce string) (bool, []byte
 	if f != nil {
 		return false, nil, nil, f
 	}
+	binding, f := x.bind(&first)
+	if f != nil {
+		return false, nil, nil, f
+	}
 	if f := x.claim(first.name, first.authzid); f != nil {
 		return false, nil, nil, f
 	}
@@ -52,9 +57,12 @@ func (x *Exchange) scramFirst(a *algorithm, message, nonce string) (bool, []byte
 		return false, nil, nil, unavailable(err)
 	}
 	s := &scramState{first: first, nonce: first.nonce + nonce, credential: known}
+	s.binding = append([]byte(first.gs2), binding...)
+	offered := offer(x.backend.Mechanisms(x.conn), x.backend.BindingTypes(x.conn))
 	s.serverFirst = "r=" + s.nonce +
 		",s=" + base64.StdEncoding.EncodeToString(known.Salt) +
-		",i=" + strconv.Itoa(known.Iterations)
+		",i=" + strconv.Itoa(known.Iterations) +
+		",h=" + base64.StdEncoding.EncodeToString(a.sum([]byte(offered))) // XEP-0474
 	return true, []byte(s.serverFirst), s, nil
 }
 
@@ -84,9 +92,8 @@ func (s *scramState) check(a *algorithm, final clientFinal) (signature []byte, o
 	same := subtle.ConstantTimeEq(int32(len(final.proof)), int32(len(clientKey)))
 	subtle.XORBytes(clientKey, clientKey, final.proof)
 	same &= subtle.ConstantTimeCompare(a.sum(clientKey), s.credential.StoredKey)
-	// RFC 5802 §6: the server must always validate "c=". With -PLUS the
-	// binding's data will follow the header.
-	same &= subtle.ConstantTimeCompare(final.binding, []byte(s.first.gs2))
+	// RFC 5802 §6: the server must always validate "c=".
+	same &= subtle.ConstantTimeCompare(final.binding, s.binding)
 	same &= subtle.ConstantTimeCompare([]byte(final.nonce), []byte(s.nonce))
 	return signature, same == 1
 }

@@ -52,9 +52,6 @@ func newThrottle(o Options) *throttle {
 		pair:    table{limit: o.Pair, size: o.TableSize},
 		address: table{limit: o.Address, size: o.TableSize},
 	}
-	if t.now == nil {
-		t.now = time.Now
-	}
 	if o.Pair == (Limit{}) {
 		t.pair.limit = defaultPair()
 	}
@@ -82,7 +79,7 @@ func (b *Backend) Delay(addr netip.Addr, user jid.JID) time.Duration {
 }
 
 // Failed counts a failed login. Exchanges do so themselves; it is exported for
-// proofs that are checked elsewhere, such as tokens.
+// proofs that are checked elsewhere.
 func (b *Backend) Failed(addr netip.Addr, user jid.JID) {
 	t := b.throttle
 	pair, address := t.keys(addr, user)
