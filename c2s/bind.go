@@ -1,7 +1,6 @@
 package c2s
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
@@ -52,13 +51,8 @@ func (c *conn) openSession(full jid.JID, agent string, answer func(*session.Sess
 	c.srv.strange.Add(-1)
 	c.srv.mu.Unlock()
 	c.srv.Router.Fire(modules.Bound, s)
-	err := c.login.Still(context.Background())
-	c.login = nil
-	if f, bad := errors.AsType[*auth.Failure](err); bad {
-		return c.quit(c.expelled(f))
-	}
 	c.srv.Log.Info("session opened", "account", full.Bare().String(), "resource", full.Resource(), "session", s.Ref.ID, "address", c.addr.String(), "transport", c.kind)
-	return true
+	return c.stillAllowed()
 }
 
 // expelled is the error for a client whose account was closed, or whose
@@ -121,12 +115,14 @@ func idleSince(e session.Entry) time.Time {
 // presence of the new one.
 func (c *conn) evict(old *session.Session) {
 	old.Kick(stanza.StreamConflict, "")
-	t := time.NewTimer(2 * time.Second)
-	defer t.Stop()
-	select {
-	case <-old.Done():
-	case <-t.C:
-		old.Outbox.Abort(errUnbound)
-		<-old.Done()
-	}
+	c.aside(func() {
+		t := time.NewTimer(2 * time.Second)
+		defer t.Stop()
+		select {
+		case <-old.Done():
+		case <-t.C:
+			old.Outbox.Abort(errUnbound)
+			<-old.Done()
+		}
+	})
 }

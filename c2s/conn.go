@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"weak"
@@ -28,7 +29,7 @@ import (
 type conn struct {
 	srv  *Server
 	t    transport.Conn
-	out  *session.Outbox // any goroutine
+	out  *session.Outbox // any goroutine; guarded by srv.mu when it changes
 	kind string          // as in session.Info.Transport
 	addr netip.Addr
 
@@ -40,6 +41,15 @@ type conn struct {
 	user     jid.JID
 	login    *auth.Exchange // that made it; nil once bound
 	session  *session.Session
+	stream   *stream                    // with stream management
+	asked    int                        // acknowledgements that are due behind the burst
+	began    time.Time                  // when it was accepted
+	queued   atomic.Int64               // nanoseconds that it has waited for the gate
+	queuing  atomic.Int64               // since when it waits there, Unix nanoseconds; 0: it does not
+	inside   bool                       // it holds a place of the gate
+	released atomic.Bool                // the session goes on without this connection
+	reading  sync.Mutex                 // held for a burst
+	halted   bool                       // guarded by reading: no more bursts
 	loggedIn bool                       // guarded by srv.mu
 	opened   atomic.Bool                // our stream header has been queued
 	bound    atomic.Bool                // the login timeout is over
@@ -51,6 +61,14 @@ type conn struct {
 	over  bool              // the connection is to be finished after the burst
 	cause error             // of that; nil: the client ended the stream
 	then  func() bool       // what follows the burst, before reading on
+
+	// SASL2
+	sasl2   bool    // the login that is under way is by XEP-0388, else by RFC 6120
+	wishes  *wishes // of that login; nil: none
+	excused int     // refusals that were no failed logins
+	version string  // of the features (XEP-0509)
+
+	bindings []auth.Binding // of TLS; kept until the login
 }
 
 // maxLang is how long a language tag may be that is put on the stanzas of a
@@ -62,7 +80,7 @@ var errUnbound = errors.New("the resource was bound by another connection")
 
 // serve takes over an accepted connection; it returns when the first wait begins.
 func (s *Server) serve(t transport.Conn, kind string, addr netip.Addr, secure, direct bool) {
-	c := &conn{srv: s, t: t, kind: kind, addr: addr, gone: make(chan struct{})}
+	c := &conn{srv: s, t: t, kind: kind, addr: addr, began: time.Now(), gone: make(chan struct{})}
 	cfg := s.Config()
 	t.SetLimits(s.strangerLimits())
 	c.out = session.NewOutbox(t, s.chunks, int(cfg.Limits.OutboxBytes))
@@ -75,7 +93,12 @@ func (s *Server) serve(t transport.Conn, kind string, addr netip.Addr, secure, d
 	}
 	if err := s.admit(c); err != nil {
 		s.stats.Refused.Add(1)
-		t.Abort(err)
+		if err == errTooMany && !direct {
+			c.greet(nil)
+			c.out.Shut(busy())
+		} else {
+			t.Abort(err)
+		}
 		return
 	}
 	s.stats.Accepted.Add(1)
@@ -86,7 +109,7 @@ func (s *Server) serve(t transport.Conn, kind string, addr netip.Addr, secure, d
 		t.Park(c.proceed)
 		return
 	}
-	c.read()
+	t.Park(c.read)
 }
 
 // patience ends a connection that does not log in. It does not keep one that
@@ -96,15 +119,25 @@ type patience struct{ c weak.Pointer[conn] }
 // Tick implements session.Timed: the time for logging in is over.
 func (p *patience) Tick(int64) int {
 	if c := p.c.Value(); c != nil && !c.bound.Load() {
+		if left := seconds(c.srv.Config().Limits.LoginTimeout) - c.spent(time.Now()); left > 0 {
+			return int(left)
+		}
 		c.end(&stanza.StreamError{Condition: stanza.StreamConnectionTimeout, Text: "not logged in in time"})
 	}
 	return 0
 }
 
+// outbox is out for other goroutines than the reader.
+func (c *conn) outbox() *session.Outbox {
+	c.srv.mu.Lock()
+	defer c.srv.mu.Unlock()
+	return c.out
+}
+
 // end closes the stream from any goroutine; the reader cleans up.
 func (c *conn) end(e *stanza.StreamError) {
 	if c.opened.Load() {
-		c.out.Shut(e)
+		c.outbox().Shut(e)
 	} else {
 		c.t.Abort(e)
 	}
@@ -120,7 +153,13 @@ func (c *conn) end(e *stanza.StreamError) {
 func (c *conn) read() {
 	for {
 		c.deep = false
-		switch err := c.burst(); err {
+		var err error
+		if c.bound.Load() {
+			err = c.burst()
+		} else {
+			c.placed(c.stage(), func() { err = c.burst() })
+		}
+		switch err {
 		case nil:
 			c.proceed()
 			return
@@ -147,6 +186,11 @@ func (c *conn) burst() (err error) {
 			err = &stanza.StreamError{Condition: stanza.StreamInternalServerError}
 		}
 	}()
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	if c.halted {
+		return errStopping
+	}
 	b := c.srv.Router.Burst()
 	b.Attach(c.half)
 	c.half = router.Unfinished{}
@@ -166,6 +210,7 @@ func (c *conn) burst() (err error) {
 			}
 		}
 		b.Settle()
+		c.acknowledge()
 		if c.t.Release() && err != nil {
 			c.half = b.Detach()
 		}
@@ -207,8 +252,10 @@ func (c *conn) token(b *router.Burst, tok stanza.Token, st *stanza.Stanza) bool 
 	)
 	switch tok {
 	case stanza.Space:
-		c.touch()
-		return true
+		if bad = c.m.space(); bad == nil {
+			c.touch()
+			return true
+		}
 	case stanza.End:
 		return c.quit(nil)
 	case stanza.Header:
@@ -266,6 +313,13 @@ func (c *conn) act(b *router.Burst, a action, st *stanza.Stanza) bool {
 	case doStartTLS:
 		return c.startTLS()
 	case doAuth, doResponse, doAbort, doFail:
+		if l := a.line(); a.do == doAuth && l != returning && c.srv.gate.crowded() {
+			c.sasl2 = a.sasl2
+			return c.excuse(&auth.Failure{Condition: auth.TemporaryAuthFailure, Text: busy().Text}, "")
+		}
+		if a.do == doAuth || a.do == doResponse {
+			c.yield(a.line())
+		}
 		return c.authenticate(a)
 	case doStranger:
 		c.srv.Router.Stranger(context.Background(), c.host, c.addr, st, func(xml []byte) { c.out.Append(xml) })
@@ -302,6 +356,9 @@ func (c *conn) open() bool {
 		c.lang = ""
 	}
 	c.greet(h)
+	if !c.m.authenticated && (c.m.startTLS && !c.m.secure || c.kind == "websocket") && c.srv.gate.crowded() {
+		return c.quit(busy())
+	}
 	if c.m.required && !c.m.secure && !c.m.startTLS {
 		// Over a WebSocket nothing can be made secure any more (RFC 7395 §3.9).
 		if url := c.srv.Config().WebSocketURL(); strings.HasPrefix(url, "wss:") {
@@ -339,9 +396,11 @@ func (c *conn) startTLS() bool {
 func (c *conn) handshake(direct bool) bool {
 	cfg := c.srv.tlsPlain
 	if direct {
-		cfg = c.srv.tlsDirect
+		if cfg = c.srv.tlsDirect; c.srv.gate.crowded() {
+			return c.quit(errBusy) // nothing can be said before the handshake
+		}
 	}
-	if err := c.t.StartTLS(cfg); err != nil {
+	if err := c.t.StartTLS(cfg, &turn{c: c}); err != nil {
 		return c.quit(err)
 	}
 	c.m.secure = true
@@ -356,40 +415,71 @@ func (c *conn) handshake(direct bool) bool {
 // finish ends the connection; called once, by the reader. A nil error is the
 // client's end of the stream.
 func (c *conn) finish(err error) {
-	reason := "closed by client"
+	if !c.released.Load() {
+		c.hangUp(err)
+	}
+	c.srv.stats.count(closeReason(err))
+	switch s := c.session; {
+	case s == nil:
+		c.srv.Log.Debug("connection closed", "address", c.addr.String(), "reason", reason(err))
+	case c.released.Load():
+	case lost(err) && c.stream != nil && c.stream.detach(c):
+		c.placed(departures, func() { c.waits(err) })
+	case c.stream == nil || c.stream.finish():
+		c.placed(departures, func() { c.srv.close(s, c.stream, err) })
+		if lost(err) {
+			c.out.Discard()
+		}
+	}
+	c.bound.Store(true)
+	c.srv.forget(c)
+	close(c.gone)
+}
+
+// waits is what follows when the client of a session has lost its connection and
+// may come back.
+func (c *conn) waits(err error) {
+	s := c.session
+	c.stream.remember(s.Stream.H, streamMemory)
+	c.srv.Router.Fire(modules.Detached, s)
+	c.srv.Log.Info("session waits for its client", "account", s.JID.Bare().String(), "resource", s.JID.Resource(), "session", s.Ref.ID, "reason", reason(err))
+}
+
+// hangUp says what there is to say to the client at the end.
+func (c *conn) hangUp(err error) {
 	bad, _ := errors.AsType[*stanza.StreamError](err)
 	switch {
 	case err == nil:
 		c.out.Shut(nil) // RFC 6120 §4.4: answer the close, then close
 	case bad != nil:
-		reason = string(bad.Condition)
 		if !c.opened.Load() {
 			c.greet(c.t.Header()) // RFC 6120 §4.9.1.2: the error needs a stream
 		}
 		c.out.Shut(bad)
 	default:
-		if err != io.EOF {
-			reason = err.Error()
-		} else {
-			reason = "connection lost"
-		}
 		c.t.Abort(err)
 	}
-	c.srv.stats.count(closeReason(err))
-	if s := c.session; s != nil {
-		c.srv.Registry.Remove(s)
-		if bad == nil && err != nil {
-			c.out.Discard()
-		}
-		c.srv.Router.Fire(modules.Closed, s)
-		s.End()
-		c.srv.Log.Info("session closed", "account", s.JID.Bare().String(), "resource", s.JID.Resource(), "session", s.Ref.ID, "reason", reason)
-	} else {
-		c.srv.Log.Debug("connection closed", "address", c.addr.String(), "reason", reason)
+}
+
+// lost reports whether the connection ended without either side having closed
+// the stream (XEP-0198 §6).
+func lost(err error) bool {
+	_, bad := errors.AsType[*stanza.StreamError](err)
+	return err != nil && !bad
+}
+
+// reason is why a connection or session ended, for the log.
+func reason(err error) string {
+	bad, ok := errors.AsType[*stanza.StreamError](err)
+	switch {
+	case err == nil:
+		return "closed by client"
+	case ok:
+		return string(bad.Condition)
+	case err == io.EOF:
+		return "connection lost"
 	}
-	c.bound.Store(true)
-	c.srv.forget(c)
-	close(c.gone)
+	return err.Error()
 }
 
 // closeReason is the metric label of an end: one of a few words.

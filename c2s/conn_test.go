@@ -37,6 +37,7 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	s := newServer()
 	server, client := net.Pipe()
 	go s.serve(mistaken{transport.NewTCP(server, &s.transport)}, "c2s", netip.Addr{}, false, false)
+	go client.Write([]byte("<")) // it is looked at when something comes
 	got, err := io.ReadAll(client)
 	if err != nil || !strings.Contains(string(got), "<internal-server-error") {
 		t.Errorf("read %q, %v", got, err)

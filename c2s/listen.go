@@ -66,6 +66,9 @@ func (s *Server) upgrade(w *web.Server, rw http.ResponseWriter, r *http.Request)
 		s.Log.Debug("no websocket", "address", client.Addr.String(), "error", err)
 		return
 	}
+	if client.Proxied {
+		t.SetPeer(netip.AddrPortFrom(client.Addr, t.RemoteAddr().Port()), client.Secure)
+	}
 	// The handler has to return, so that net/http lets its buffers go.
 	go s.serve(t, "websocket", client.Addr, client.Secure, false)
 }

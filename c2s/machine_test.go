@@ -1,8 +1,11 @@
 package c2s
 
 import (
+	"bytes"
+	"errors"
 	"testing"
 
+	"github.com/xmppd/xmppd/auth"
 	"github.com/xmppd/xmppd/stanza"
 )
 
@@ -111,5 +114,128 @@ func TestStreamHeaderIsChecked(t *testing.T) {
 				t.Errorf("state %d, want %d", m.state, c.next)
 			}
 		})
+	}
+}
+
+// Every element in every state of a secure stream. A cell is what is done, and
+// the state afterwards if that is another; "!" is a stream error.
+func TestEveryElementInEveryState(t *testing.T) {
+	t.Parallel()
+	const (
+		sasl1, sasl2 = "urn:ietf:params:xml:ns:xmpp-sasl", "urn:xmpp:sasl:2"
+		na, un, pv   = "!not-authorized", "!unsupported-stanza-type", "!policy-violation"
+	)
+	states := []state{awaitHeader, beforeLogin, inSASL, inSASL2, taskOffered, inTask, barred, afterLogin, boundSession}
+	names := map[state]string{awaitHeader: "header", beforeLogin: "before", inSASL: "sasl", inSASL2: "sasl2", taskOffered: "offered", inTask: "task", barred: "barred", afterLogin: "after", boundSession: "bound"}
+	verbs := map[verb]string{doAuth: "auth", doResponse: "go", doAbort: "abort", doFail: "fail", doStranger: "stranger", doBind: "bind", doNoSession: "nosession", doStanza: "stanza", doManage: "manage", doNonza: "nonza", doStartTLS: "starttls"}
+	for xml, cells := range map[string][]string{
+		"<starttls xmlns='" + nsTLS + "'/>":                                                  {na, un, un, na, na, na, na, na, "nonza"},
+		"<auth xmlns='" + sasl1 + "' mechanism='PLAIN'>AGEAYg==</auth>":                      {na, "auth", "fail→before", na, na, na, na, na, "nonza"},
+		"<response xmlns='" + sasl1 + "'>eA==</response>":                                    {na, "fail", "go", na, na, na, na, na, "nonza"},
+		"<abort xmlns='" + sasl1 + "'/>":                                                     {na, "abort", "abort→before", na, na, na, na, na, "nonza"},
+		"<authenticate xmlns='" + sasl2 + "' mechanism='PLAIN'/>":                            {na, "auth", "fail→before", na, na, na, na, pv, pv},
+		"<response xmlns='" + sasl2 + "'>eA==</response>":                                    {na, "fail", "fail→before", "go", na, na, na, pv, pv},
+		"<next xmlns='" + sasl2 + "' task='UPGR-SCRAM-SHA-256'/>":                            {na, "fail", "fail→before", na, "go", na, na, pv, pv},
+		"<task-data xmlns='" + sasl2 + "'/>":                                                 {na, "fail", "fail→before", na, na, "go", na, pv, pv},
+		"<abort xmlns='" + sasl2 + "'/>":                                                     {na, "abort", "abort→before", "abort→before", "abort→barred", "abort→barred", na, pv, pv},
+		"<nonsense xmlns='" + sasl2 + "'/>":                                                  {na, "fail", "fail→before", na, na, na, na, pv, pv},
+		"<success xmlns='" + sasl2 + "'/>":                                                   {na, "fail", "fail→before", na, na, na, na, pv, pv},
+		"<iq type='set' id='1'><bind xmlns='" + nsBind + "'/></iq>":                          {na, "stranger", na, na, na, na, na, "bind", "stanza"},
+		"<iq type='set' id='1'><bind xmlns='" + nsBind2 + "'/></iq>":                         {na, "stranger", na, na, na, na, na, na, "stanza"},
+		"<iq type='set'><bind xmlns='" + nsBind + "'/></iq>":                                 {na, "stranger", na, na, na, na, na, na, "stanza"},
+		"<iq type='set' id='1'><session xmlns='" + nsSession + "'/></iq>":                    {na, "stranger", na, na, na, na, na, "nosession", "stanza"},
+		"<bind xmlns='" + nsBind2 + "'/>":                                                    {na, un, un, na, na, na, na, na, "nonza"},
+		"<resume xmlns='" + nsSM + "' previd='x' h='0'/>":                                    {na, un, un, na, na, na, na, "manage", "manage"},
+		"<enable xmlns='" + nsSM + "'/>":                                                     {na, un, un, na, na, na, na, "manage", "manage"},
+		"<r xmlns='" + nsSM + "'/>":                                                          {na, un, un, na, na, na, na, "manage", "manage"},
+		"<inactive xmlns='urn:xmpp:csi:0'/>":                                                 {na, un, un, na, na, na, na, na, "nonza"},
+		"<message><body>x</body></message>":                                                  {na, na, na, na, na, na, na, na, "stanza"},
+		"<presence/>":                                                                        {na, na, na, na, na, na, na, na, "stanza"},
+		"<fast xmlns='urn:xmpp:fast:0'/>":                                                    {na, un, un, na, na, na, na, na, "nonza"},
+		"<stream:error xmlns:stream='" + stanza.NSStream + "'><x xmlns='y'/></stream:error>": {na, un, un, na, na, na, na, na, "nonza"},
+	} {
+		for i, s := range states {
+			m := machine{secure: true, required: true, startTLS: true, state: s}
+			got := ""
+			if a, bad := m.element(parse(t, xml)); bad != nil {
+				got = "!" + string(bad.Condition)
+			} else if got = verbs[a.do]; m.state != s {
+				got += "→" + names[m.state]
+			}
+			if got != cells[i] {
+				t.Errorf("%s in state %s: %s, want %s", xml, names[s], got, cells[i])
+			}
+		}
+	}
+	for _, s := range states {
+		m := machine{state: s}
+		if got, want := m.space() != nil, s == inSASL2 || s == taskOffered || s == inTask; got != want {
+			t.Errorf("white space in state %s: refused %v", names[s], got)
+		}
+	}
+}
+
+func TestSASL2NeedsTLS(t *testing.T) {
+	t.Parallel()
+	for _, m := range []machine{{startTLS: true}, {startTLS: true, required: true}, {}} {
+		m.state = beforeLogin
+		for _, name := range []string{"authenticate", "response", "abort", "next"} {
+			a, bad := m.element(parse(t, "<"+name+" xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'/>"))
+			if bad != nil || a.do != doFail || a.condition != "encryption-required" || !a.sasl2 || m.state != beforeLogin {
+				t.Errorf("%s: %+v, %v", name, a, bad)
+			}
+		}
+	}
+}
+
+// XEP-0388 §2.2: no initial response and an empty one are not the same.
+func TestInitialResponse(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		child string
+		data  []byte
+		bad   string
+	}{
+		{"", nil, ""},
+		{"<initial-response/>", []byte{}, ""},
+		{"<initial-response></initial-response>", []byte{}, ""},
+		{"<initial-response>=</initial-response>", []byte{}, ""},
+		{"<initial-response>\n  AGEAYg==\n</initial-response>", []byte("\x00a\x00b"), ""},
+		{"<initial-response xmlns='urn:other'>AGEAYg==</initial-response>", nil, ""},
+		{"<initial-response>!</initial-response>", nil, "incorrect-encoding"},
+		{"<initial-response>AGEAYg==<x/></initial-response>", nil, "incorrect-encoding"},
+	} {
+		m := machine{secure: true, state: beforeLogin}
+		a, bad := m.element(parse(t, "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'>"+c.child+"</authenticate>"))
+		if bad != nil || a.do != doAuth || a.mechanism != "PLAIN" {
+			t.Fatalf("%q: %+v, %v", c.child, a, bad)
+		}
+		data, err := a.response()
+		f, _ := errors.AsType[*auth.Failure](err)
+		switch {
+		case c.bad != "":
+			if f == nil || f.Condition != c.bad {
+				t.Errorf("%q: %v, want %s", c.child, err, c.bad)
+			}
+		case err != nil || !bytes.Equal(data, c.data) || (data == nil) != (c.data == nil):
+			t.Errorf("%q: %q, %v; want %q", c.child, data, err, c.data)
+		}
+	}
+}
+
+// An address of another domain in the header is refused where it may be used.
+func TestStreamFromElsewhere(t *testing.T) {
+	t.Parallel()
+	for from, want := range map[string]bool{
+		"": true, "romeo@localhost": true, "romeo@localhost/x": true, "localhost": true, "romeo@LOCALHOST": true, "@@": true,
+		"romeo@verona.example": false, "verona.example": false,
+	} {
+		for _, secure := range []bool{false, true} {
+			m := machine{secure: secure, hosted: func(string) bool { return true }}
+			_, bad := m.header(&stanza.StreamHeader{To: "localhost", From: from, Version: "1.0"})
+			if ok := bad == nil; ok != (want || !secure) || !ok && bad.Condition != stanza.StreamInvalidFrom {
+				t.Errorf("from %q, secure %v: %v", from, secure, bad)
+			}
+		}
 	}
 }

@@ -31,6 +31,8 @@ type Options struct {
 	Registry *session.Registry
 	Auth     *auth.Backend
 	Wheel    *session.Wheel
+	Store    Store
+	Now      func() time.Time
 	TLS      *tls.Config // with GetCertificate, for STARTTLS and direct TLS
 	// IdleSeconds is announced to clients (XEP-0478); 0: nothing is.
 	IdleSeconds int
@@ -40,6 +42,8 @@ type Options struct {
 type Server struct {
 	Options
 	chunks    *session.Chunks
+	streams   streams
+	gate      *gate
 	transport transport.Options
 	tlsPlain  *tls.Config // STARTTLS
 	tlsDirect *tls.Config // ALPN xmpp-client
@@ -54,9 +58,9 @@ type Server struct {
 
 // Stats counts connections since the start.
 type Stats struct {
-	Accepted, Refused, Logins, LoginFailures atomic.Int64
-	mu                                       sync.Mutex
-	closed                                   map[string]int64 // by reason
+	Accepted, Refused, Logins, LoginFailures, Resumed atomic.Int64
+	mu                                                sync.Mutex
+	closed                                            map[string]int64 // by reason
 }
 
 // ClosedBy returns how many connections ended for which reason.
@@ -88,12 +92,13 @@ func New(o Options) *Server {
 		conns:   make(map[*conn]struct{}),
 		byAddr:  make(map[netip.Addr]int),
 	}
+	s.gate = newGate(handshakes(cfg.Limits.Handshakes), func() int { return o.Config().Limits.LoginsWaiting })
 	s.transport = transport.Options{
 		Buffers:    new(transport.Buffers),
 		Limits:     s.strangerLimits(),
 		WriteStall: cfg.Limits.WriteStall,
-		Handshakes: make(chan struct{}, handshakes(cfg.Limits.Handshakes)),
 	}
+	s.Wheel.Add(sweeper{s}, sweepInterval, true)
 	s.tlsPlain = o.TLS.Clone()
 	s.tlsPlain.DynamicRecordSizingDisabled = true
 	s.tlsDirect = s.tlsPlain.Clone()
@@ -143,7 +148,9 @@ func (s *Server) limits(bytes int) stanza.Limits {
 var (
 	errTooMany     = errors.New("too many connections")
 	errTooManyHere = errors.New("too many connections from this address")
+	errBusy        = errors.New("too many clients at once")
 	errStopping    = errors.New("server is stopping")
+	errTimeOver    = errors.New("the client did not resume in time")
 )
 
 // admit enters a connection into the books, or says why not.
@@ -200,10 +207,11 @@ func (s *Server) forget(c *conn) {
 	}
 }
 
-// Shutdown tells every client system-shutdown and waits until their connections
-// have ended and what follows has been done. When the context ends before that
-// the rest is cut off; the error is the context's, for connections that have not
-// even ended then. Listeners must have been closed before.
+// Shutdown keeps the sessions that can be resumed for the next start, tells
+// every other client system-shutdown and waits until their connections have
+// ended and what follows has been done. When the context ends before that the
+// rest is cut off; the error is the context's, for connections that have not even
+// ended then. Listeners must have been closed before.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
@@ -212,15 +220,27 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		all = append(all, c)
 	}
 	s.mu.Unlock()
-	for _, c := range all {
+	// First the others: those who stay hear that they have gone.
+	resumable := s.streams.all()
+	stay := make(map[*conn]bool, len(resumable))
+	for _, r := range resumable {
+		stay[r.connection()] = true
+	}
+	leave := slices.DeleteFunc(slices.Clone(all), func(c *conn) bool { return stay[c] })
+	for _, c := range leave {
 		c.end(&stanza.StreamError{Condition: stanza.StreamSystemShutdown})
 	}
-	if ended(ctx, all) {
-		return nil
+	if !ended(ctx, leave) {
+		s.Log.Warn("clients cut off that did not read the end of their stream in time")
+		for _, c := range leave {
+			c.outbox().Abort(errStopping)
+		}
 	}
-	s.Log.Warn("clients cut off that did not read the end of their stream in time")
-	for _, c := range all {
-		c.out.Abort(errStopping)
+	if err := s.keep(ctx, resumable); err != nil {
+		s.Log.Error("sessions lost that could have been resumed", "error", err)
+		for _, r := range resumable {
+			r.abandon()
+		}
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cutOff)
 	defer cancel()

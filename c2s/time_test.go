@@ -46,6 +46,18 @@ func (o *one) AccountExists(_ context.Context, user jid.JID) (bool, error) {
 
 func (*one) Meta(context.Context, string) ([]byte, error) { return make([]byte, 32), nil }
 
+func (*one) Join(r *storage.Run) { r.Begin(); r.End() }
+
+func (*one) Stream(context.Context, string) (storage.Stream, error) {
+	return storage.Stream{}, storage.ErrNotFound
+}
+
+func (*one) SaveSnapshots(context.Context, []storage.Snapshot) error { return nil }
+
+func (*one) TakeSnapshots(context.Context, int) ([]storage.Snapshot, error) { return nil, nil }
+
+func (*one) DeleteStreams(context.Context, time.Time, int) (int, error) { return 0, nil }
+
 // pipes is a listener whose connections are pipes.
 type pipes struct {
 	c    chan net.Conn
@@ -88,7 +100,7 @@ func serve(t *testing.T, cfg *config.Config) (dial func() *xmpptest.Client) {
 		t.Fatal(err)
 	}
 	r.AddDomain(domain, tables)
-	s := c2s.New(c2s.Options{Log: log, Config: func() *config.Config { return cfg }, Router: r, Registry: registry, Auth: backend, Wheel: wheel, TLS: new(tls.Config)})
+	s := c2s.New(c2s.Options{Log: log, Config: func() *config.Config { return cfg }, Router: r, Registry: registry, Auth: backend, Wheel: wheel, Store: store, Now: time.Now, TLS: new(tls.Config)})
 
 	stop := make(chan struct{})
 	l := &pipes{make(chan net.Conn), make(chan struct{})}

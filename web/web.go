@@ -96,8 +96,9 @@ func shutdown(ctx context.Context, s *http.Server) error {
 
 // Client is who sent a request.
 type Client struct {
-	Addr   netip.Addr
-	Secure bool // TLS reaches this server or a trusted proxy, or nothing leaves the machine
+	Addr    netip.Addr
+	Secure  bool // TLS reaches this server or a trusted proxy, or nothing leaves the machine
+	Proxied bool // by a trusted proxy: a TLS connection here is not the client's
 }
 
 // Client finds out who sent the request, through trusted proxies if any
@@ -112,6 +113,7 @@ func (s *Server) Client(r *http.Request) Client {
 		c.Secure = c.Secure || c.Addr.IsLoopback()
 		return c
 	}
+	c.Proxied = true
 	proto := ""
 	hops, forwarded := forwardedFor(r.Header)
 	if forwarded != "" {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -36,6 +37,9 @@ func TestClientBehindProxies(t *testing.T) {
 				r.Header.Set(k, v)
 			}
 			got := s.Client(r)
+			if got.Proxied != (strings.HasPrefix(c.remote, "192.0.2.1:") || strings.HasPrefix(c.remote, "[2001:db8::1]")) {
+				t.Errorf("proxied %v", got.Proxied)
+			}
 			if got.Addr.String() != c.addr || got.Secure != c.secure {
 				t.Errorf("got %v secure=%v, want %s secure=%v", got.Addr, got.Secure, c.addr, c.secure)
 			}

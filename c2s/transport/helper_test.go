@@ -195,7 +195,7 @@ func secure(t testing.TB, c *TCP, client net.Conn, version uint16) *tls.Conn {
 	server, trust := certificate(t)
 	server.MaxVersion = version
 	done := make(chan error, 1)
-	go func() { done <- c.StartTLS(server) }()
+	go func() { done <- c.StartTLS(server, nil) }()
 	tc := tls.Client(client, trust)
 	if err := tc.Handshake(); err != nil {
 		t.Fatal(err)

@@ -89,7 +89,7 @@ func serveIdle(l net.Listener, cfg *tls.Config, idle chan<- any) {
 			return
 		}
 		c := NewTCP(nc, o)
-		if cfg != nil && c.StartTLS(cfg) != nil {
+		if cfg != nil && c.StartTLS(cfg, nil) != nil {
 			continue
 		}
 		startIdle(c, idle)

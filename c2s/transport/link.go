@@ -25,6 +25,8 @@ type link struct {
 	ended  error // what the last read brought besides bytes
 	peer   netip.AddrPort
 	secure bool
+	// proxied: somebody else talks to the peer.
+	proxied bool
 }
 
 func (l *link) init(s *sock, o *Options) {
@@ -136,6 +138,9 @@ func (l *link) OnDrained(fn func()) { l.s.onDrained(fn) }
 // Abort closes at once.
 func (l *link) Abort(cause error) { l.s.abort(cause) }
 
+// Cut closes behind what has been written and does not end the stream.
+func (l *link) Cut(cause error) { l.finish(cause) }
+
 // finish closes in good order behind what has been written.
 func (l *link) finish(cause error) {
 	if l.handshaking.Load() {
@@ -149,7 +154,7 @@ func (l *link) finish(cause error) {
 }
 
 // StartTLS runs the handshake.
-func (l *link) StartTLS(cfg *tls.Config) error {
+func (l *link) StartTLS(cfg *tls.Config, turn Turn) error {
 	if l.tls.Load() != nil {
 		return ErrNoTLS
 	}
@@ -166,9 +171,8 @@ func (l *link) StartTLS(cfg *tls.Config) error {
 	l.handshaking.Store(true)
 	defer l.handshaking.Store(false)
 	l.s.blocking.Store(true)
-	conn := tls.Server(l.s, cfg)
-	_ = l.s.SetDeadline(time.Now().Add(or(l.o.HandshakeTimeout, defaultHandshake)))
-	if err := l.handshake(conn); err != nil {
+	conn := tls.Server(l.s, l.o.certifiers.certified(cfg))
+	if err := l.handshake(conn, turn); err != nil {
 		err = fmt.Errorf("tls handshake: %w", err)
 		l.s.abort(err)
 		return err
@@ -180,14 +184,16 @@ func (l *link) StartTLS(cfg *tls.Config) error {
 	return nil
 }
 
-// handshake computes in one of a bounded number of places. While it waits for
-// the peer it holds none, so that slow or silent peers keep nobody out.
-func (l *link) handshake(conn *tls.Conn) error {
-	if slots := l.o.Handshakes; slots != nil {
-		l.s.slots = slots
-		slots <- struct{}{}
-		defer func() { <-slots; l.s.slots = nil }()
+// handshake computes while it is its turn. While it waits for the peer it lets
+// others go ahead, so that slow or silent peers keep nobody out.
+func (l *link) handshake(conn *tls.Conn, turn Turn) error {
+	if turn != nil {
+		turn.Enter()
+		defer turn.Leave()
 	}
+	l.s.turn, l.s.patience = turn, or(l.o.HandshakeTimeout, defaultHandshake)
+	defer func() { l.s.turn = nil }()
+	_ = l.s.SetDeadline(time.Now().Add(l.s.patience))
 	return conn.Handshake()
 }
 
@@ -225,4 +231,6 @@ func (l *link) Secure() bool {
 // SetPeer replaces the peer's address and tells that the path is encrypted,
 // for a connection that a trusted proxy has passed on. It is called before the
 // connection is used.
-func (l *link) SetPeer(addr netip.AddrPort, secure bool) { l.peer, l.secure = addr, secure }
+func (l *link) SetPeer(addr netip.AddrPort, secure bool) {
+	l.peer, l.secure, l.proxied = addr, secure, true
+}

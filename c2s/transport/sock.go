@@ -28,12 +28,14 @@ type sock struct {
 	closing  atomic.Bool // set once, under mu
 
 	// Of the reading goroutine.
-	slots  chan struct{} // during a handshake, which holds one; else nil
-	read   attempt
-	peek   func(uintptr) bool
-	peeked bool
-	empty  bool // the last read got less than it asked for: nothing is left
-	ahead  ahead
+	turn     Turn          // during a handshake, which holds a place
+	patience time.Duration // what is left of the time for it
+	leaf     []byte        // the certificate that the peer was given, in DER
+	read     attempt
+	peek     func(uintptr) bool
+	peeked   bool
+	empty    bool // the last read got less than it asked for: nothing is left
+	ahead    ahead
 
 	mu       sync.Mutex
 	cause    error // why closing is set
@@ -77,11 +79,7 @@ func (s *sock) Read(p []byte) (int, error) {
 		if n, err := s.take(p); n > 0 || err != ErrAgain {
 			return n, err
 		}
-		if slots := s.slots; slots != nil { // the peer is computing, not we
-			<-slots
-			defer func() { slots <- struct{}{} }()
-		}
-		return s.c.Read(p)
+		return s.letGo(p)
 	}
 	if s.closing.Load() {
 		return 0, s.why()
@@ -98,6 +96,21 @@ func (s *sock) Read(p []byte) (int, error) {
 	}
 	// A short read has emptied the socket; what comes later wakes Park.
 	s.empty = err == nil && n < len(p)
+	return n, err
+}
+
+// letGo reads during a handshake. The peer is computing, not we: others may have
+// the place; and the time until it is our turn again is not the peer's.
+func (s *sock) letGo(p []byte) (int, error) {
+	if s.turn == nil {
+		return s.c.Read(p)
+	}
+	began := time.Now()
+	s.turn.Leave()
+	n, err := s.c.Read(p)
+	s.patience -= time.Since(began)
+	s.turn.Enter()
+	_ = s.SetDeadline(time.Now().Add(s.patience))
 	return n, err
 }
 

@@ -54,7 +54,7 @@ func TestStartTLS(t *testing.T) {
 			if state := c.TLS(); !c.Secure() || state == nil || state.Version != tls.VersionTLS13 {
 				t.Errorf("TLS state %+v", state)
 			}
-			if err := c.StartTLS(&tls.Config{}); !errors.Is(err, ErrNoTLS) {
+			if err := c.StartTLS(&tls.Config{}, nil); !errors.Is(err, ErrNoTLS) {
 				t.Errorf("a second handshake: %v", err)
 			}
 			c.Restart()
@@ -76,7 +76,7 @@ func TestStartTLSInjection(t *testing.T) {
 		send(t, client, openStream+starttls+behind)
 		wantError(t, events, errStop)
 		cfg, _ := certificate(t)
-		if err := c.StartTLS(cfg); !errors.Is(err, ErrClearText) {
+		if err := c.StartTLS(cfg, nil); !errors.Is(err, ErrClearText) {
 			t.Fatalf("with %q behind it: %v", behind, err)
 		}
 		if _, err := c.Next(new(stanza.Stanza)); !errors.Is(err, ErrClearText) {
@@ -95,7 +95,7 @@ func TestStartTLSInjectionInKernel(t *testing.T) {
 	wantError(t, events, errStop)
 	send(t, client, "<iq type='set' id='evil'><query xmlns='x'/></iq>")
 	cfg, _ := certificate(t)
-	if err := c.StartTLS(cfg); err == nil {
+	if err := c.StartTLS(cfg, nil); err == nil {
 		t.Fatal("the handshake went through")
 	}
 	if err := c.Write([]byte("x")); err == nil {
@@ -114,7 +114,7 @@ func TestDataBehindHandshake(t *testing.T) {
 		held := &corked{Conn: client}
 		tc := tls.Client(held, trust)
 		done := make(chan error, 1)
-		go func() { done <- c.StartTLS(server) }()
+		go func() { done <- c.StartTLS(server, nil) }()
 		if err := tc.Handshake(); err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestParkBeforeHandshake(t *testing.T) {
 				t.Errorf("%s: ready without a hello", m.name)
 			}
 			close(ready)
-			hello <- c.StartTLS(cfg)
+			hello <- c.StartTLS(cfg, nil)
 		})
 		said.Store(true)
 		tc := tls.Client(client, trust)
@@ -210,7 +210,7 @@ func TestHandshakeTimeout(t *testing.T) {
 		c := NewTCP(server, o)
 		cfg, _ := certificate(t)
 		begin := time.Now()
-		err := c.StartTLS(cfg)
+		err := c.StartTLS(cfg, nil)
 		if err == nil || time.Since(begin) != 7*time.Second {
 			t.Errorf("after %v: %v", time.Since(begin), err)
 		}
@@ -224,7 +224,7 @@ func TestAbortDuringHandshake(t *testing.T) {
 		c := NewTCP(server, testOptions())
 		cfg, _ := certificate(t)
 		done := make(chan error, 1)
-		go func() { done <- c.StartTLS(cfg) }()
+		go func() { done <- c.StartTLS(cfg, nil) }()
 		c.Finish(nil)
 		if err := <-done; err == nil {
 			t.Errorf("%s: the handshake succeeded", m.name)
@@ -238,22 +238,22 @@ func TestDirectTLSRefusesPlainText(t *testing.T) {
 	c := NewTCP(server, testOptions())
 	cfg, _ := certificate(t)
 	send(t, client, openStream)
-	if err := c.StartTLS(cfg); err == nil || !strings.Contains(err.Error(), "handshake") {
+	if err := c.StartTLS(cfg, nil); err == nil || !strings.Contains(err.Error(), "handshake") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestWaitingHandshakesHoldNoPlace(t *testing.T) {
 	t.Parallel()
-	slots := make(chan struct{}, 1)
-	l := &link{o: &Options{Buffers: new(Buffers), Handshakes: slots}}
+	slots := make(places, 1)
+	l := &link{o: &Options{Buffers: new(Buffers)}}
 	l.limits = l.o.Limits
 	near, far := net.Pipe()
 	defer far.Close()
 	l.s = newSock(near, l.o)
 	l.s.blocking.Store(true)
 	done := make(chan error, 1)
-	go func() { done <- l.handshake(tls.Server(l.s, &tls.Config{})) }()
+	go func() { done <- l.handshake(tls.Server(l.s, &tls.Config{}), slots) }()
 	// The silent peer's handshake gets to its first read, where it has to let go;
 	// then the place can be taken, twice.
 	for range 2 {
@@ -271,3 +271,9 @@ func TestWaitingHandshakesHoldNoPlace(t *testing.T) {
 		t.Error("the place was kept")
 	}
 }
+
+// places is a Turn with room for its capacity.
+type places chan struct{}
+
+func (p places) Enter() { p <- struct{}{} }
+func (p places) Leave() { <-p }

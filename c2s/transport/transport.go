@@ -79,22 +79,36 @@ type Conn interface {
 	// it within Options.Linger, and the peer's last bytes are read and thrown
 	// away so that no reset destroys the error on its way.
 	Finish(err *stanza.StreamError)
+	// Cut is Finish without a word: the peer may continue its stream on another
+	// connection (XEP-0198 §5).
+	Cut(cause error)
 	// Abort closes at once and without a word. Next reports cause (net.ErrClosed
 	// when nil). Only the first of Finish and Abort sets the cause.
 	Abort(cause error)
 
 	// StartTLS runs the server's side of the handshake and blocks until it has
 	// ended, at most Options.HandshakeTimeout; the caller provides the goroutine
-	// and bounds their number. It is used for STARTTLS, behind the written
+	// and bounds their number with turn, unless that is nil. It is used for STARTTLS, behind the written
 	// <proceed/>, and at the beginning of a direct TLS connection. On error the
 	// connection is closed.
-	StartTLS(cfg *tls.Config) error
+	StartTLS(cfg *tls.Config, turn Turn) error
 	// TLS describes the TLS connection, nil when there is none.
 	TLS() *tls.ConnectionState
+	// Certificate is the one that the peer was given by that TLS connection, in
+	// DER. It is nil where TLS does not end here, or the configuration has no
+	// GetCertificate.
+	Certificate() []byte
 	// RemoteAddr is the peer's address.
 	RemoteAddr() netip.AddrPort
 	// Secure reports whether the path to the peer is encrypted, as far as known.
 	Secure() bool
+}
+
+// Turn bounds how many handshakes are computed at a time. Enter waits for a
+// place; while a handshake waits for its peer it holds none.
+type Turn interface {
+	Enter()
+	Leave()
 }
 
 // OpenHeader holds the attributes of the server's stream header (RFC 6120 §4.7).
@@ -116,13 +130,12 @@ type Options struct {
 	// WriteStall is how long a peer may take nothing of what is pending before
 	// the connection is closed with ErrWriteStall; 0: 30 s.
 	WriteStall time.Duration
-	// Handshakes has room for as many values as TLS handshakes may be computed at
-	// a time; nil: any number.
-	Handshakes chan struct{}
 	// HandshakeTimeout limits a TLS handshake; 0: 10 s.
 	HandshakeTimeout time.Duration
 	// Linger is how long Finish waits for the peer to read and to close; 0: 2 s.
 	Linger time.Duration
+
+	certifiers certifiers
 }
 
 const (

@@ -24,6 +24,9 @@ type listener struct {
 // cheaply after an upgrade. With a cfg they are TLS connections; its NextProtos
 // should not offer h2, over which there is no upgrade. Call Serve, not ServeTLS.
 func NewListener(l net.Listener, cfg *tls.Config, o *Options) net.Listener {
+	if cfg != nil {
+		cfg = o.certifiers.certified(cfg)
+	}
 	return &listener{Listener: l, cfg: cfg, o: o}
 }
 

@@ -103,7 +103,7 @@ func TestUpgrade(t *testing.T) {
 				client.Write(text("<presence/>"))
 				wantElement(t, events, "<presence/>")
 			}
-			if err := c.StartTLS(server); err != ErrNoTLS {
+			if err := c.StartTLS(server, nil); err != ErrNoTLS {
 				t.Errorf("StartTLS: %v", err)
 			}
 			client.Close()

@@ -212,7 +212,7 @@ func (w *WebSocket) SetLimits(l stanza.Limits) { w.limits = l }
 func (w *WebSocket) Restart() { w.header, w.opened = &stanza.StreamHeader{}, false }
 
 // StartTLS is refused: TLS lies below the WebSocket (RFC 7395 §3.9).
-func (w *WebSocket) StartTLS(*tls.Config) error { return ErrNoTLS }
+func (w *WebSocket) StartTLS(*tls.Config, Turn) error { return ErrNoTLS }
 
 // headerOf reads <open/>, whose attributes are those of a stream header.
 func headerOf(root stanza.Elem) *stanza.StreamHeader {

@@ -40,7 +40,7 @@ func (p *program) serveNode(ctx context.Context, cfg *config.Config) error {
 		return fmt.Errorf("data_dir: %w", err)
 	}
 	defer socket.Close()
-	n, err := node.Start(ctx, node.Options{Config: cfg, Log: log, Version: versionText()})
+	n, err := node.Start(ctx, node.Options{Config: cfg, Log: log, Version: versionText(), TuneMemory: os.Getenv("GOGC") == ""})
 	if err != nil {
 		return err
 	}

@@ -183,7 +183,8 @@ func (v sessionsView) Sessions(_ context.Context, of jid.JID) ([]admin.Session, 
 func (v sessionsView) describe(e session.Entry) admin.Session {
 	s := admin.Session{JID: e.JID, Node: nodeName(e.Ref.Node), Available: e.Available, Priority: e.Priority}
 	if e.Local != nil {
-		s.Here, s.Transport, s.Addr, s.Since = true, e.Local.Info.Transport, e.Local.Info.Addr, e.Local.Info.Since
+		info := e.Local.Info()
+		s.Here, s.Transport, s.Addr, s.Since = true, info.Transport, info.Addr, info.Since
 	}
 	var st stanza.Stanza
 	if e.Presence != nil && st.Parse(e.Presence, stanza.Limits{}) == nil {

@@ -64,7 +64,7 @@ func TestAnnouncements(t *testing.T) {
 	for _, way := range []xmpptest.Way{xmpptest.WebSocket, xmpptest.SecureWebSocket} {
 		w := s.Dial(t, way)
 		w.Open()
-		golden(t, "features-websocket", w.Features.Raw)
+		golden(t, map[xmpptest.Way]string{xmpptest.WebSocket: "features-websocket", xmpptest.SecureWebSocket: "features-websocket-tls"}[way], w.Features.Raw)
 		w.Authenticate("romeo", xmpptest.Password)
 		golden(t, "features-websocket-login", w.Features.Raw)
 	}

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"encoding/base64"
 	"testing"
 
 	"github.com/xmppd/xmppd/internal/streamcase"
@@ -23,14 +24,25 @@ func FuzzServer(f *testing.F) {
 		"<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='a@b' name='n'><group>g</group></item></query></iq>",
 		"<message to='fuzz@localhost' type='chat'><body>x</body></message>",
 		"<iq type='get' id='d' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info' node='x'/></iq>",
+		"<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>AGZ1eno=</initial-response></authenticate>",
+		fuzzLogin("<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'><software>x</software></user-agent>"+
+			"<bind xmlns='urn:xmpp:bind:0'><tag>x</tag><enable xmlns='urn:xmpp:sm:3' resume='true'/><enable xmlns='urn:xmpp:carbons:2'/><inactive xmlns='urn:xmpp:csi:0'/></bind>"+
+			"<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>") + "<presence/><r xmlns='urn:xmpp:sm:3'/>",
+		fuzzLogin("<resume xmlns='urn:xmpp:sm:3' h='1' previd='x'/><upgrade xmlns='urn:xmpp:sasl:upgrade:0'>UPGR-SCRAM-SHA-512</upgrade><config-version xmlns='urn:xmpp:iap:0' value='x'/>"),
+		"<authenticate xmlns='urn:xmpp:sasl:2' mechanism='HT-SHA-256-NONE'><initial-response>ZnV6egAx</initial-response><fast xmlns='urn:xmpp:fast:0' count='1' invalidate='true'/></authenticate>",
+		"<response xmlns='urn:xmpp:sasl:2'>biwsbj1mdXp6LHI9eA==</response>",
+		"<abort xmlns='urn:xmpp:sasl:2'/>",
+		"<next xmlns='urn:xmpp:sasl:2' task='UPGR-SCRAM-SHA-512'/><task-data xmlns='urn:xmpp:sasl:2'><hash xmlns='urn:xmpp:scram-upgrade:0'>eA==</hash></task-data>",
+		"<enable xmlns='urn:xmpp:sm:3' resume='1'/><a xmlns='urn:xmpp:sm:3' h='0'/>",
 	} {
-		for s := range 7 {
+		for s := range fuzzStates {
 			f.Add(uint8(i+s), []byte(xml))
 		}
 	}
 	s := xmpptest.Start(f, xmpptest.Options{Config: `
 modules: {register: {enabled: false}} # an input must not remove the account
 auth: {failure_delay: 0s}
+streams: {resume_timeout: 0s} # or sessions outlive their connections
 `})
 	s.Account(f, "fuzz")
 	s.Account(f, "control")
@@ -38,11 +50,20 @@ auth: {failure_delay: 0s}
 		if len(data) > 64<<10 {
 			return
 		}
-		enter(t, s, state%7).Feed(data)
+		enter(t, s, state%fuzzStates).Feed(data)
 		control := s.Login(t, xmpptest.WebSocket, "control@localhost/c")
 		control.Sync()
 		control.Close()
 	})
+}
+
+// fuzzStates is how many enter knows.
+const fuzzStates = 10
+
+// fuzzLogin logs in by SASL2, with further requests.
+func fuzzLogin(more string) string {
+	return "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>" +
+		base64.StdEncoding.EncodeToString([]byte("\x00fuzz\x00"+xmpptest.Password)) + "</initial-response>" + more + "</authenticate>"
 }
 
 // enter brings a client into a state of a stream.
@@ -71,6 +92,24 @@ func enter(t *testing.T, s *xmpptest.Server, state uint8) *xmpptest.Client {
 		return c
 	case 5: // a session
 		return s.Login(t, xmpptest.DirectTLS, "fuzz@localhost/f")
+	case 6: // in the middle of SASL2
+		c := s.Dial(t, xmpptest.DirectTLS)
+		c.Secure()
+		c.Send("<authenticate xmlns='urn:xmpp:sasl:2' mechanism='SCRAM-SHA-1'><initial-response>biwsbj1mdXp6LHI9ZnlrbytkMmxiYkZnT05Sdjlxa3hkYXdM</initial-response></authenticate>")
+		c.Next()
+		return c
+	case 7: // logged in by SASL2, not bound
+		c := s.Dial(t, xmpptest.DirectTLS)
+		c.Secure()
+		c.Send(fuzzLogin(""))
+		c.Next()
+		return c
+	case 8: // a session by Bind 2, with stream management
+		c := s.Dial(t, xmpptest.WebSocket)
+		c.Secure()
+		c.Send(fuzzLogin("<bind xmlns='urn:xmpp:bind:0'><enable xmlns='urn:xmpp:sm:3'/></bind>"))
+		c.Next()
+		return c
 	}
 	return s.Login(t, xmpptest.WebSocket, "fuzz@localhost/w")
 }

@@ -23,3 +23,12 @@ func TestMemoryIsGivenBackInQuietTimesOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestCollectorFollowsTheHeap(t *testing.T) {
+	t.Parallel()
+	for live, want := range map[uint64]int{0: 400, 4 << 20: 400, 8 << 20: 200, 16 << 20: 100, 32 << 20: 50, 1 << 30: 50} {
+		if got := gcPercent(live); got != want {
+			t.Errorf("%d MiB: %d, want %d", live>>20, got, want)
+		}
+	}
+}

@@ -45,6 +45,10 @@ type Options struct {
 	// Tables, if set, may look at or shuffle the tables of each domain.
 	Tables func(*modules.Tables)
 	Now    func() time.Time
+	// TuneMemory lets the node set how often the process collects garbage.
+	TuneMemory bool
+	// Wheel is used instead of one that follows the clock; whoever made it moves it.
+	Wheel *session.Wheel
 }
 
 // Node is a running server.
@@ -66,6 +70,7 @@ type Node struct {
 	certs    *certificates
 	tables   []*modules.Tables
 
+	tune      bool                      // see Options.TuneMemory
 	listeners map[string][]net.Listener // by key of the configuration
 	stop      chan struct{}
 	serving   sync.WaitGroup
@@ -82,7 +87,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 		o.Now = time.Now
 	}
 	n := &Node{
-		log: o.Log, now: o.Now, version: o.Version, started: o.Now(),
+		log: o.Log, now: o.Now, version: o.Version, started: o.Now(), tune: o.TuneMemory,
 		listeners: make(map[string][]net.Listener), stop: make(chan struct{}), serveErr: make(chan error, 16),
 	}
 	n.cfg.Store(o.Config)
@@ -107,12 +112,19 @@ func (n *Node) assemble(ctx context.Context, o Options) (err error) {
 			return fmt.Errorf("database: %w", err)
 		}
 	}
-	if n.auth, err = auth.New(ctx, n.db, n.authOptions(cfg)); err != nil {
+	options, err := n.authOptions(cfg)
+	if err != nil {
+		return err
+	}
+	if n.auth, err = auth.New(ctx, n.db, options); err != nil {
 		return err
 	}
 	var id [8]byte
 	rand.Read(id[:])
-	n.wheel = session.NewWheel(n.now())
+	if n.wheel = o.Wheel; n.wheel == nil {
+		n.wheel = session.NewWheel(n.now())
+		n.serving.Go(func() { n.wheel.Run(n.stop) })
+	}
 	n.registry = session.NewRegistry(binary.BigEndian.Uint64(id[:])|1, func(e session.Entry, gone bool) {
 		if n.member != nil {
 			n.member.Publish(e, gone)
@@ -130,8 +142,11 @@ func (n *Node) assemble(ctx context.Context, o Options) (err error) {
 	}
 	n.c2s = c2s.New(c2s.Options{
 		Log: n.log, Config: n.cfg.Load, Router: n.router, Registry: n.registry, Auth: n.auth, Wheel: n.wheel,
-		TLS: n.certs.config(), IdleSeconds: all.IdleSeconds(cfg),
+		Store: n.db, Now: n.now, TLS: n.certs.config(), IdleSeconds: all.IdleSeconds(cfg),
 	})
+	if err := n.c2s.Restore(ctx); err != nil {
+		return err
+	}
 	n.web = web.New(n.log, func() []netip.Prefix { return n.cfg.Load().HTTP.TrustedPrefixes() })
 	n.c2s.Mount(n.web)
 	for i, t := range n.tables {
@@ -169,15 +184,21 @@ func openDB(ctx context.Context, cfg *config.Config, log *slog.Logger) (all.DB, 
 	return db, db.Close, nil
 }
 
-func (n *Node) authOptions(cfg *config.Config) auth.Options {
+func (n *Node) authOptions(cfg *config.Config) (auth.Options, error) {
 	a := cfg.Auth
+	key, err := auth.LoadTokenKey(cfg.TokenKey())
 	return auth.Options{
 		Iterations: func() int { return n.cfg.Load().Auth.ScramIterations },
 		Pair:       auth.Limit{Free: a.FailuresBeforeDelay, Base: a.FailureDelay, Max: a.FailureDelayMax, Forget: a.FailureMemory},
 		Address:    auth.Limit{Free: a.FailuresPerAddress, Base: a.FailureDelay / 4, Max: a.FailureDelayMax / 6, Forget: a.FailureMemory},
 		TableSize:  a.FailureTableEntries,
 		Now:        n.now,
-	}
+
+		TokenKey:         key,
+		TokenLifetime:    func() time.Duration { return n.cfg.Load().Auth.TokenLifetime },
+		TokenRotation:    func() time.Duration { return n.cfg.Load().Auth.TokenRotation },
+		TokensPerAccount: func() int { return n.cfg.Load().Auth.TokensPerAccount },
+	}, err
 }
 
 // addDomains makes one table of handlers for each domain.
@@ -235,8 +256,7 @@ func bare(err error) error {
 }
 
 func (n *Node) serve() {
-	n.wheel.Add(newTidier(), 1, false)
-	n.serving.Go(func() { n.wheel.Run(n.stop) })
+	n.wheel.Add(newTidier(n.tune), 1, false)
 	for _, l := range n.listeners["listen.c2s"] {
 		n.run(func() error { return n.c2s.Serve(l, false) })
 	}
