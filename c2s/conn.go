@@ -415,31 +415,37 @@ func (c *conn) handshake(direct bool) bool {
 // finish ends the connection; called once, by the reader. A nil error is the
 // client's end of the stream.
 func (c *conn) finish(err error) {
-	if !c.released.Load() {
-		c.hangUp(err)
-	}
 	c.srv.stats.count(closeReason(err))
-	switch s := c.session; {
-	case s == nil:
-		c.srv.Log.Debug("connection closed", "address", c.addr.String(), "reason", reason(err))
+	s := c.session
+	switch {
 	case c.released.Load():
+	case s == nil:
+		c.hangUp(err)
+		c.srv.Log.Debug("connection closed", "address", c.addr.String(), "reason", reason(err))
 	case lost(err) && c.stream != nil && c.stream.detach(c):
 		c.placed(departures, func() { c.waits(err) })
 	case c.stream == nil || c.stream.finish():
-		c.placed(departures, func() { c.srv.close(s, c.stream, err) })
-		if lost(err) {
-			c.out.Discard()
-		}
+		c.placed(departures, func() { c.ends(err) })
 	}
 	c.bound.Store(true)
 	c.srv.forget(c)
 	close(c.gone)
 }
 
+// ends is what follows when the session is over with its connection.
+func (c *conn) ends(err error) {
+	c.hangUp(err)
+	c.srv.close(c.session, c.stream, err)
+	if lost(err) {
+		c.out.Discard()
+	}
+}
+
 // waits is what follows when the client of a session has lost its connection and
 // may come back.
 func (c *conn) waits(err error) {
 	s := c.session
+	c.t.Abort(err)
 	c.stream.remember(s.Stream.H, streamMemory)
 	c.srv.Router.Fire(modules.Detached, s)
 	c.srv.Log.Info("session waits for its client", "account", s.JID.Bare().String(), "resource", s.JID.Resource(), "session", s.Ref.ID, "reason", reason(err))

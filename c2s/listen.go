@@ -33,7 +33,11 @@ func (s *Server) Serve(l net.Listener, direct bool) error {
 			time.Sleep(50 * time.Millisecond)
 			continue
 		}
-		go s.serve(transport.NewTCP(c, &s.transport), kind, addrOf(c), false, direct)
+		s.gate.enter(returning) // it takes a moment only; meanwhile the kernel keeps the others
+		go func() {
+			defer s.gate.leave()
+			s.serve(transport.NewTCP(c, &s.transport), kind, addrOf(c), false, direct)
+		}()
 	}
 }
 
