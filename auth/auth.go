@@ -56,7 +56,7 @@ type Store interface {
 	// the least recently used agents away if there are more than limit;
 	// storage.ErrNotFound without an account that is in this epoch.
 	AddToken(ctx context.Context, user jid.JID, epoch int64, t storage.Token, limit int) error
-	// UseToken notes a login as XEP-0484 §6.1 has it; storage.ErrNotFound for a
+	// UseToken notes a login as XEP-0484 §5.1 has it; storage.ErrNotFound for a
 	// token that is gone or was used with that count.
 	UseToken(ctx context.Context, user jid.JID, agent string, use storage.TokenUse) error
 	// Tokens lists all of an account; storage.ErrNotFound without one.

@@ -96,7 +96,7 @@ func (b *Backend) BindingTypes(c Conn) []string {
 }
 
 // offer is what a client checks in order to find out that nobody took something
-// from the lists that it was sent (XEP-0474 §5.1), before it is hashed. It sorts
+// from the lists that it was sent (XEP-0474 §6.1), before it is hashed. It sorts
 // the lists.
 func offer(mechanisms, bindings []string) string {
 	const between, behind = "\x1e", "\x1f"

@@ -114,7 +114,7 @@ func TestBindingFlags(t *testing.T) {
 	}
 }
 
-// The full example of XEP-0474 §5.3.
+// The full example of XEP-0474 §6.3.
 func TestDowngradeProtection(t *testing.T) {
 	t.Parallel()
 	decoded := func(s string) string {

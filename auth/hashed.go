@@ -99,7 +99,7 @@ func (b *Backend) StartToken(c Conn, mechanism string, use TokenUse) (*Exchange,
 	}
 	id, ok := agentID(use.Agent)
 	if !ok {
-		return nil, malformed("a token needs the user agent that it was given to") // XEP-0484 §5.1
+		return nil, malformed("a token needs the user agent that it was given to") // XEP-0484 §4.1
 	}
 	use.Agent = id
 	x := &Exchange{backend: b, conn: c, token: &tokenLogin{tokenMechanism: m, use: use}}
@@ -155,7 +155,7 @@ func (x *Exchange) checkToken(message []byte) ([]byte, *Failure) {
 	return m.mac(secret, "Responder", data), nil
 }
 
-// match looks for the token that was hashed, the new one first (XEP-0484 §6.1),
+// match looks for the token that was hashed, the new one first (XEP-0484 §5.1),
 // and returns its secret. It always compares twice, so that its time does not
 // tell how many there are, if any.
 func (x *Exchange) match(tokens []storage.Token, hashed, data []byte) (secret []byte, ok bool) {
