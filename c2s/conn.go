@@ -61,11 +61,12 @@ type conn struct {
 	over  bool              // the connection is to be finished after the burst
 	cause error             // of that; nil: the client ended the stream
 	then  func() bool       // what follows the burst, before reading on
+	later func()            // what starts a timer that will go on instead
 
 	// SASL2
 	sasl2   bool    // the login that is under way is by XEP-0388, else by RFC 6120
 	wishes  *wishes // of that login; nil: none
-	excused int     // refusals that were no failed logins
+	excuses int     // refusals that were no failed logins
 	version string  // of the features (XEP-0509)
 
 	bindings []auth.Binding // of TLS; kept until the login
@@ -230,9 +231,12 @@ func (c *conn) proceed() {
 		c.then = nil
 		on = then()
 	}
-	switch {
+	switch later := c.later; {
 	case c.over:
 		c.finish(c.cause)
+	case later != nil:
+		c.later = nil
+		later() // from here on the connection belongs to the timer
 	case on:
 		c.read()
 	}

@@ -239,7 +239,7 @@ func TestRefusedTokens(t *testing.T) {
 	}
 
 	c = connect(t, s, tls.VersionTLS13)
-	for range 4 {
+	for range 9 {
 		if got := refusal(fast(c.Client, "HT-SHA-256-UNIQ", "romeo", "stale", nil, "", "")); got != "invalid-mechanism" {
 			t.Errorf("an unknown mechanism: %s", got)
 		}

@@ -138,8 +138,8 @@ func (c *conn) refuse(err error, delay time.Duration, token bool) bool {
 // there were too many (RFC 6120 §6.4.5).
 func (c *conn) fail(err error, delay time.Duration) bool {
 	f := c.failure(err)
-	if f.Condition == auth.TemporaryAuthFailure {
-		return c.excuse(f, "")
+	if f.Condition == auth.TemporaryAuthFailure || f.Condition == auth.MalformedRequest {
+		return c.excused(f, "") // no guess: some clients try one mechanism after the other
 	}
 	c.attempts++
 	c.srv.stats.LoginFailures.Add(1)
@@ -150,17 +150,20 @@ func (c *conn) fail(err error, delay time.Duration) bool {
 }
 
 // maxExcused is how often a connection is excused.
-const maxExcused = 5
+const maxExcused = 10
 
 // excuse is fail for what is no guess at a password: it neither waits nor counts
 // among those. app is an element of its own for <failure/>.
 func (c *conn) excuse(err error, app string) bool {
-	f := c.failure(err)
+	return c.excused(c.failure(err), app)
+}
+
+func (c *conn) excused(f *auth.Failure, app string) bool {
 	c.out.Append(c.failed(f, app))
-	if c.excused++; c.excused >= maxExcused && f.Condition == auth.TemporaryAuthFailure {
+	if c.excuses++; c.excuses >= maxExcused && f.Condition == auth.TemporaryAuthFailure {
 		return c.quit(busy()) // it has done nothing wrong
 	}
-	return c.tryAgain(c.excused, maxExcused)
+	return c.tryAgain(c.excuses, maxExcused)
 }
 
 func (c *conn) tryAgain(failures, limit int) bool {
@@ -210,7 +213,7 @@ func (c *conn) after(delay time.Duration, fn func() bool) bool {
 		return fn()
 	}
 	c.out.Flush()
-	c.then = func() bool {
+	c.later = func() {
 		c.delay.Store(time.AfterFunc(delay, func() {
 			c.then = func() (on bool) {
 				c.placed(returning, func() { on = c.late(fn) })
@@ -218,7 +221,6 @@ func (c *conn) after(delay time.Duration, fn func() bool) bool {
 			}
 			c.proceed()
 		}))
-		return false
 	}
 	return false
 }

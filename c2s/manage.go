@@ -28,7 +28,7 @@ func (c *conn) manage(st *stanza.Stanza) bool {
 	case name == "a" && s != nil && s.Stream != nil:
 		c.touch()
 		return c.acknowledged(root)
-	case name == "enable" && s != nil && s.Stream == nil:
+	case name == "enable" && s != nil && (s.Stream == nil || c.stream.inline):
 		m, enabled := c.management(s, root)
 		c.out.Manage(m, enabled)
 		return true
@@ -104,6 +104,7 @@ func (c *conn) enable(s *session.Session, e stanza.Elem) []byte {
 	}
 	m, enabled := c.management(s, e)
 	s.Outbox.Manage(m, nil)
+	c.stream.inline = true
 	return enabled
 }
 
@@ -116,6 +117,11 @@ func (c *conn) management(s *session.Session, e stanza.Elem) (session.Management
 		if n, err := strconv.ParseUint(text, 10, 31); err == nil && n > 0 {
 			limit = min(limit, int64(n))
 		}
+	}
+	if c.stream != nil {
+		// Some clients enable it with Bind 2 and once more when they see it among the
+		// features; they have begun to count anew.
+		c.stream.forget()
 	}
 	s.Stream = new(session.Stream)
 	r := &stream{srv: c.srv, session: s, conn: c}
@@ -156,7 +162,7 @@ func (c *conn) resume(e stanza.Elem) (answer []byte, ok bool, bad *stanza.Stream
 	}
 	s := r.session
 	if bad := s.Outbox.Ack(h); bad != nil {
-		r.detach(c) // as it was
+		r.giveUp(c) // as it was
 		return nil, false, bad
 	}
 	c.stream, c.session = r, s

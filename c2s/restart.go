@@ -3,38 +3,78 @@ package c2s
 import (
 	"context"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/storage"
 )
 
-// halt lets no further burst begin and waits for the one that runs.
-func (c *conn) halt() {
-	c.reading.Lock()
+// halt lets no further burst begin and waits for the one that runs. The session
+// is not the connection's business any more. It reports false if the burst does
+// not end in time, as when it waits for a slow client.
+func (c *conn) halt(ctx context.Context) bool {
+	if !lock(ctx, &c.reading) {
+		return false
+	}
+	defer c.reading.Unlock()
 	c.halted = true
-	c.reading.Unlock()
+	c.released.Store(true)
+	return true
+}
+
+// lock is mu.Lock, given up with the context.
+func lock(ctx context.Context, mu *sync.Mutex) bool {
+	const pause = 5 * time.Millisecond
+	for !mu.TryLock() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(pause):
+		}
+	}
+	return true
 }
 
 // keep writes the sessions that clients may resume after a planned restart and
 // lets go of their connections without ending their streams (DESIGN §5.2). On
-// an error the sessions are left as they are, but read nothing more.
-func (s *Server) keep(ctx context.Context, all []*stream) error {
+// an error the sessions end.
+func (s *Server) keep(ctx context.Context, all []*stream) (err error) {
 	rows := make([]storage.Snapshot, 0, len(all))
 	conns := make([]*conn, 0, len(all))
+	stopped := make([]*stream, 0, len(all))
+	defer func() {
+		if err != nil {
+			for _, r := range stopped {
+				s.parting.Go(r.abandon)
+			}
+		}
+	}()
+	waiting, cancel := share(ctx)
+	defer cancel()
 	for _, r := range all {
-		if c := r.stop(); c != nil {
+		c, ok := r.stop(waiting)
+		if ok {
+			stopped = append(stopped, r)
+		}
+		if c != nil {
 			conns = append(conns, c)
 		}
 	}
-	for _, r := range all {
+	for _, r := range stopped {
+		if run := r.noted.Load(); run != nil {
+			run.Wait() // written behind the snapshot it would take it for outdated
+		}
 		row, err := r.snapshot()
 		if err != nil {
 			return err
 		}
-		if row != nil {
-			rows = append(rows, *row)
+		if row == nil {
+			s.parting.Go(r.abandon) // if nobody has yet: it was told to end
+			continue
 		}
+		rows = append(rows, *row)
 	}
 	if len(rows) == 0 {
 		return nil
@@ -43,28 +83,39 @@ func (s *Server) keep(ctx context.Context, all []*stream) error {
 		return fmt.Errorf("save sessions: %w", err)
 	}
 	for _, c := range conns {
-		c.released.Store(true)
 		c.t.Cut(errStopping)
 	}
 	s.Log.Info("sessions kept for the next start", "sessions", len(rows))
 	return nil
 }
 
+// share is half of the time that is left, so that nobody uses up all of it.
+func share(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(end)/2)
+}
+
 // stop ends reading for the session, tells the client what was handled and
 // returns the connection, nil if there is none. No other connection can take the
-// session over any more.
-func (r *stream) stop() *conn {
-	r.taking.Lock() // for ever
+// session over any more. If that does not happen in time the session ends instead.
+func (r *stream) stop(ctx context.Context) (c *conn, ok bool) {
+	taken := lock(ctx, &r.taking) // for ever
 	r.mu.Lock()
-	c := r.conn
+	c = r.conn
 	r.mu.Unlock()
-	if c == nil {
-		return nil
+	if taken && c == nil {
+		return nil, true
 	}
-	c.halt()
+	if !taken || !c.halt(ctx) {
+		r.session.Outbox.Abort(errStopping)
+		return nil, false
+	}
 	r.session.Outbox.Append([]byte("<a xmlns='" + nsSM + "' h='" + utoa(r.session.Stream.H) + "'/>"))
 	r.session.Outbox.Flush()
-	return c
+	return c, true
 }
 
 // snapshot is the row of a session that has not ended.
@@ -74,9 +125,10 @@ func (r *stream) snapshot() (*storage.Snapshot, error) {
 	if r.conn == nil {
 		left = r.deadline - r.srv.Wheel.Now()
 	}
-	over := r.over || r.session.Outbox.Closed()
+	r.kept = !r.over && !r.session.Outbox.Closed()
+	kept := r.kept
 	r.mu.Unlock()
-	if over {
+	if !kept {
 		return nil, nil
 	}
 	snap := r.session.Save()

@@ -52,7 +52,8 @@ type Server struct {
 	conns   map[*conn]struct{}
 	byAddr  map[netip.Addr]int
 	closing bool
-	strange atomic.Int64 // connections that have not logged in
+	parting sync.WaitGroup // sessions that end without a connection
+	strange atomic.Int64   // connections that have not logged in
 	stats   Stats
 }
 
@@ -230,7 +231,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, c := range leave {
 		c.end(&stanza.StreamError{Condition: stanza.StreamSystemShutdown})
 	}
-	if !ended(ctx, leave) {
+	first, cancel := share(ctx)
+	defer cancel()
+	if !ended(first, leave) {
 		s.Log.Warn("clients cut off that did not read the end of their stream in time")
 		for _, c := range leave {
 			c.outbox().Abort(errStopping)
@@ -238,9 +241,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	if err := s.keep(ctx, resumable); err != nil {
 		s.Log.Error("sessions lost that could have been resumed", "error", err)
-		for _, r := range resumable {
-			r.abandon()
-		}
+	}
+	parted := make(chan struct{})
+	go func() {
+		s.parting.Wait() // what they leave behind has found its place
+		close(parted)
+	}()
+	select {
+	case <-parted:
+	case <-ctx.Done():
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), cutOff)
 	defer cancel()

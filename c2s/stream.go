@@ -42,9 +42,11 @@ const (
 type stream struct {
 	srv     *Server
 	session *session.Session
-	max     int64        // seconds for which it waits for its client; 0: it does not
-	written int64        // when its row was written, Unix seconds; the reader's
-	due     atomic.Int64 // when the wheel looks at it, Unix seconds; 0: not
+	max     int64                       // seconds for which it waits for its client; 0: it does not
+	noted   atomic.Pointer[storage.Run] // the last write of its row
+	written int64                       // when its row was written, Unix seconds; the reader's
+	inline  bool                        // enabled with Bind 2, and not once more since; the reader's
+	due     atomic.Int64                // when the wheel looks at it, Unix seconds; 0: not
 
 	taking sync.Mutex // held while a connection takes the session over
 
@@ -52,6 +54,7 @@ type stream struct {
 	conn     *conn // nil: detached
 	deadline int64 // of a detached session, Unix seconds
 	over     bool  // the session has ended
+	kept     bool  // it has been saved for the next start: nothing ends it any more
 }
 
 func newStreamID() string {
@@ -157,7 +160,7 @@ func (r *stream) look(now int64) int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.over:
+	case r.over || r.kept:
 		return 0
 	case r.conn == nil:
 		if left := r.deadline - now; left > 0 {
@@ -195,7 +198,7 @@ func (r *stream) abandon() {
 		return
 	}
 	if c != nil {
-		c.released.Store(true)
+		c.released.Store(true) // if it was not halted yet
 		c.t.Finish(&stanza.StreamError{Condition: stanza.StreamSystemShutdown})
 	}
 	r.srv.close(r.session, r, errStopping)
@@ -204,7 +207,9 @@ func (r *stream) abandon() {
 // take makes a connection the one of the session, whatever became of the former
 // one, and reports whether there still is a session.
 func (r *stream) take(c *conn) bool {
-	r.taking.Lock()
+	if !r.taking.TryLock() {
+		c.aside(r.taking.Lock) // whoever holds it needs a place of the gate to go on
+	}
 	defer r.taking.Unlock()
 	r.mu.Lock()
 	old, over := r.conn, r.over || r.session.Outbox.Closed()
@@ -235,7 +240,7 @@ func (r *stream) take(c *conn) bool {
 func (r *stream) detach(c *conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.over || r.max == 0 || r.conn != c {
+	if r.over || r.kept || r.max == 0 || r.conn != c {
 		return false
 	}
 	r.session.Outbox.Detach()
@@ -243,8 +248,32 @@ func (r *stream) detach(c *conn) bool {
 		return false
 	}
 	r.conn, r.deadline = nil, r.srv.Wheel.Now()+r.max
+	r.remember(r.session.Stream.H, streamMemory) // from here on others may count, or save it
 	r.arm(r.max)
 	return true
+}
+
+// giveUp is detach for a connection that took the session over and did not
+// resume it. A session that was told to end meanwhile, when it had a connection,
+// does so now.
+func (r *stream) giveUp(c *conn) {
+	if r.detach(c) {
+		return
+	}
+	r.mu.Lock()
+	if r.conn == c {
+		r.conn = nil
+	}
+	r.mu.Unlock()
+	r.end(r.session.Outbox.Ended())
+}
+
+// forget takes the stream out of the books; its session goes on.
+func (r *stream) forget() {
+	if r.session.Stream.ID != "" {
+		r.srv.streams.remove(r)
+	}
+	r.finish()
 }
 
 // finish marks the session as over for the connection that it has; it reports
@@ -252,18 +281,22 @@ func (r *stream) detach(c *conn) bool {
 func (r *stream) finish() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	over := r.over
-	r.over = true
+	over := r.over || r.kept
+	r.over = r.over || !over
 	return !over
 }
 
 // end ends a session that nobody reads from; cause is for the log.
 func (r *stream) end(cause error) {
 	r.mu.Lock()
-	over := r.over || r.conn != nil
-	r.over = r.over || !over
+	over := r.over || r.kept || r.conn != nil
+	if !over {
+		r.over = true
+		r.srv.parting.Add(1)
+	}
 	r.mu.Unlock()
 	if !over {
+		defer r.srv.parting.Done()
 		r.srv.close(r.session, r, cause)
 	}
 }
@@ -283,6 +316,7 @@ func (r *stream) remember(h uint32, memory time.Duration) *storage.Run {
 		ID: r.session.Stream.ID, Owner: r.session.JID.Bare(), H: h, Until: r.srv.Now().Add(memory),
 	}}}
 	r.srv.Store.Join(run)
+	r.noted.Store(run)
 	return run
 }
 
@@ -292,7 +326,10 @@ func (s *Server) close(ended *session.Session, r *stream, cause error) {
 	// Stanzas that arrive meanwhile queue up behind the others, in order; a flood
 	// of them has to end somewhere.
 	const rounds = 16
-	for range rounds {
+	for n := 1; ; n++ {
+		if n == rounds {
+			ended.Outbox.Abort(cause) // the senders keep for later what it does not take
+		}
 		left := ended.Outbox.Take()
 		if left == nil {
 			break

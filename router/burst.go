@@ -33,6 +33,8 @@ type Burst struct {
 
 	free     []*leg
 	sessions []session.Entry    // scratch
+	lost     int                // messages left behind that could not be kept
+	lostBy   error              // of the last of them
 	current  *leg               // the one whose stanza Next handed out
 	remote   []cluster.Delivery // for other nodes, sent by End
 	origins  []*origin          // parallel to remote: the message, nil for anything else

@@ -304,7 +304,7 @@ func (r *Router) missedRemote(o *origin, xml []byte) {
 // refuse answers a message whose rows could not be written.
 func (b *Burst) refuse(l *leg, err error) {
 	if l.again {
-		b.r.Log.Error("unacknowledged message lost", "account", l.Owner.String(), "error", err)
+		b.lost, b.lostBy = b.lost+1, err // nobody to tell; see Unacked
 		return
 	}
 	if errors.Is(err, storage.ErrTooMany) || errors.Is(err, storage.ErrNotFound) {

@@ -55,23 +55,38 @@ func (r *Router) Unacked(s *session.Session, list []session.Pending) {
 	b := r.Burst()
 	defer b.End()
 	for _, p := range list {
-		l := b.take()
-		if err := l.st.Parse(p.XML, stanza.Limits{}); err != nil {
-			r.Log.Error("unacknowledged stanza lost", "account", s.JID.Bare().String(), "error", err)
+		b.unacked(s, p)
+	}
+	b.endRun()
+	if b.lost > 0 {
+		r.Log.Warn("messages lost that a session left behind", "account", s.JID.Bare().String(), "messages", b.lost, "error", b.lostBy)
+		b.lost, b.lostBy = 0, nil
+	}
+}
+
+// unacked deals with one stanza. A handler that panics does not keep the others
+// from their recipients.
+func (b *Burst) unacked(s *session.Session, p session.Pending) {
+	l, kept := b.take(), false
+	defer func() {
+		if p := recover(); p != nil {
+			b.panicked(s.JID, p)
+		}
+		if !kept { // else released with the run
 			b.release(l)
-			continue
 		}
-		l.Ctx, l.Stanza, l.Owner, l.Arrived = context.Background(), &l.st, s.JID.Bare(), time.Unix(0, p.At)
-		l.tables = r.domains[s.JID.Domain()]
-		switch leftoverOf(&l.st, p) {
-		case unanswered:
-			b.unanswered(l, s)
-		case handedOn:
-			if b.handOn(l, s) {
-				continue // released with the run
-			}
-		}
-		b.release(l)
+	}()
+	if err := l.st.Parse(p.XML, stanza.Limits{}); err != nil {
+		b.r.Log.Error("unacknowledged stanza lost", "account", s.JID.Bare().String(), "error", err)
+		return
+	}
+	l.Ctx, l.Stanza, l.Owner, l.Arrived = context.Background(), &l.st, s.JID.Bare(), time.Unix(0, p.At)
+	l.tables = b.r.domains[s.JID.Domain()]
+	switch leftoverOf(&l.st, p) {
+	case unanswered:
+		b.unanswered(l, s)
+	case handedOn:
+		kept = b.handOn(l, s, p.XML)
 	}
 }
 
@@ -95,7 +110,7 @@ func (b *Burst) unanswered(l *leg, s *session.Session) {
 // If there is none, and none that has had it, the message is kept. It reports
 // whether the message waits for a commit. The sender hears nothing: it was told
 // long ago that the message has been taken.
-func (b *Burst) handOn(l *leg, s *session.Session) (kept bool) {
+func (b *Burst) handOn(l *leg, s *session.Session, xml []byte) (kept bool) {
 	l.From, _ = jid.Parse(string(l.st.From()))
 	l.To = s.JID
 	if to, err := jid.Parse(string(l.st.To())); err == nil {
@@ -117,14 +132,18 @@ func (b *Burst) handOn(l *leg, s *session.Session) (kept bool) {
 		}
 	}
 	l.plan = l.plan[:n]
-	switch {
-	case n > 0:
+	if n > 0 {
 		l.st.Append(modules.Received, stanza.AppendDelay(nil, domain, l.Arrived))
-		for _, e := range l.plan {
-			b.deliver(l, e)
+		if b.deliver(l) {
+			return false
 		}
-		return false
-	case had:
+		// They have ended meanwhile: without the mark that was for them.
+		l.st.Reset()
+		if l.st.Parse(xml, stanza.Limits{}) == nil {
+			cutDelay(&l.st, domain)
+		}
+	}
+	if had {
 		return false
 	}
 	l.Absent, l.again = true, true
@@ -163,11 +182,16 @@ func hasHad(e session.Entry, st *stanza.Stanza, exact bool, at int64) bool {
 	return e.HasCopy(st, at)
 }
 
-// deliver hands a message to one session on any node.
-func (b *Burst) deliver(l *leg, e session.Entry) {
-	if e.Local == nil {
-		b.Send(e.Ref, l.Stanza.Emit(nil, modules.Received))
-	} else if e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano()) {
-		b.batch.Touch(e.Local)
+// deliver hands a message to the planned sessions, on any node, and reports
+// whether one of them took it.
+func (b *Burst) deliver(l *leg) (taken bool) {
+	for _, e := range l.plan {
+		if e.Local == nil {
+			taken = b.Send(e.Ref, l.Stanza.Emit(nil, modules.Received)) || taken
+		} else if e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano()) {
+			b.batch.Touch(e.Local)
+			taken = true
+		}
 	}
+	return taken
 }

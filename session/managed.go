@@ -35,9 +35,18 @@ type managed struct {
 	out       uint32 // stanzas given to the link, modulo 2³²
 	acked     uint32 // of these confirmed
 	stored    int    // bytes of messages that stand in the log of the account, which bounds them
+	full      bool   // the queue has reached its limit: the session ends
 	due       bool   // a message has been queued since the last <r/>
 	asked     int64  // Unix seconds of the <r/> that is not answered; 0: none
 	confirmed func(seq int64)
+}
+
+// room is how many bytes the queue may hold; more while it is being emptied.
+func (m *managed) room() int {
+	if m.full {
+		return 2 * m.limit
+	}
+	return m.limit
 }
 
 // Pending is a stanza that a session leaves behind.
@@ -53,6 +62,15 @@ type Pending struct {
 func (o *Outbox) Manage(m Management, answer []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.managed != nil { // the client counts anew
+		o.managed = nil
+		o.requeue(nil, func(xml []byte, it item, sent bool) {
+			if !sent {
+				it.trait &^= counted
+				o.put(xml, it)
+			}
+		})
+	}
 	if answer != nil {
 		o.put(answer, item{})
 	}
@@ -136,7 +154,7 @@ func (o *Outbox) Ack(h uint32) *stanza.StreamError {
 // confirm drops the first n counted stanzas and returns the highest seq among
 // them; mu is held.
 func (o *Outbox) confirm(n uint32) (seq int64) {
-	for n > 0 {
+	for n > 0 && len(o.queue) > 0 {
 		c := o.queue[0]
 		for n > 0 && c.first < c.sent {
 			it := c.items[c.first]
@@ -201,35 +219,48 @@ func (o *Outbox) Attached() bool {
 
 // Attach continues a detached outbox over a link. head, framed, goes first, then
 // every stanza that the client has not confirmed, messages with the time of
-// their arrival. Flush sends them.
+// their arrival. Flush sends them, and the end of the stream if the session was
+// told to end meanwhile.
 func (o *Outbox) Attach(link Link, head []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	old, m := o.queue, o.managed
+	m := o.managed
+	o.link, o.epoch, o.finish = link, o.epoch+1, o.closed || m.full
+	m.out, m.due, m.stored = m.acked, false, 0
+	o.requeue(head, func(xml []byte, it item, _ bool) {
+		switch {
+		case !it.has(counted):
+			return // an <r/> or an <a/> of the old connection
+		case it.has(message) && it.at != 0 && m.Stamp != nil:
+			xml = m.Stamp(xml, it.at)
+		}
+		o.put(xml, it)
+	})
+	o.writing, o.replay = nil, o.waiting
+}
+
+// requeue empties the queue, begins it anew with head, framed, and has put called
+// for everything that was in it; mu is held. The chunk that is being written is
+// left to whoever writes it.
+func (o *Outbox) requeue(head []byte, put func(xml []byte, it item, sent bool)) {
+	old := o.queue
 	o.queue = make([]*chunk, 0, len(old)+1)
 	o.pool.total.Add(int64(-o.waiting - o.kept))
 	o.waiting, o.kept = 0, 0
-	o.link, o.epoch = link, o.epoch+1
-	m.out, m.due, m.stored = m.acked, false, 0
-	o.put(head, item{trait: framed})
+	if len(head) > 0 {
+		o.put(head, item{trait: framed})
+	}
 	for _, c := range old {
 		rest := c.buf[c.skip:]
-		for _, it := range c.items[c.first:] {
-			xml := rest[:it.size]
+		for i := c.first; i < len(c.items); i++ {
+			it := c.items[i]
+			put(rest[:it.size], it, i < c.sent)
 			rest = rest[it.size:]
-			switch {
-			case !it.has(counted):
-				continue // an <r/> or an <a/> of the old connection
-			case it.has(message) && it.at != 0 && m.Stamp != nil:
-				xml = m.Stamp(xml, it.at)
-			}
-			o.put(xml, it)
 		}
 		if c != o.writing {
 			o.pool.put(c)
 		}
 	}
-	o.writing = nil
 }
 
 // put queues bytes whatever the limits say.
@@ -275,6 +306,7 @@ func (o *Outbox) Take() []Pending {
 	list := o.pending()
 	switch {
 	case o.finish: // the client may still read it, with the end of its stream
+		o.left = true
 		if o.managed == nil {
 			return nil // it was sent in good order
 		}
@@ -309,7 +341,7 @@ func (o *Outbox) pending() (list []Pending) {
 
 // Save hands over what Take does, what was held back, and how many stanzas were
 // sent and how many of them the client has confirmed; the outbox takes nothing
-// more.
+// more. Nothing more is written either: the client would have more than it says.
 func (o *Outbox) Save() (sent, acked uint32, list []Pending) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -321,11 +353,15 @@ func (o *Outbox) Save() (sent, acked uint32, list []Pending) {
 	}
 	o.managed.ended = nil
 	o.stop(net.ErrClosed)
+	o.leave()
 	return o.managed.out, o.managed.acked, list
 }
 
 // Restore makes a detached outbox out of what Save returned.
 func Restore(pool *Chunks, limit int, m Management, sent, acked uint32, list []Pending) *Outbox {
+	if n := uint32(len(list)); sent-acked > n { // what was sent and is not there cannot be sent again
+		sent = acked + n
+	}
 	o := &Outbox{pool: pool, managed: &managed{Management: m, limit: m.Limit, ended: m.Ended, out: sent, acked: acked}}
 	o.limit.Store(int64(limit))
 	for i, p := range list {

@@ -59,6 +59,7 @@ type Outbox struct {
 	epoch    int  // counts the links
 	queue    []*chunk
 	waiting  int    // unwritten bytes
+	replay   int    // of these, queued again by Attach: the limit is for the others
 	kept     int    // bytes that were written and are not confirmed
 	writing  *chunk // some goroutine gives it to the link
 	flushing bool
@@ -67,6 +68,7 @@ type Outbox struct {
 	cause    error // of that
 	shut     *stanza.StreamError
 	finish   bool     // the link is to be finished once the queue is written
+	left     bool     // of finish: nobody will clean up behind it
 	managed  *managed // nil without stream management
 	quiet    *quiet   // nil unless the client is inactive
 }
@@ -189,33 +191,47 @@ func (o *Outbox) room(size int, stored bool) bool {
 			return !o.closed
 		}
 	}
-	o.overflow()
-	return false
+	return o.overflow(size)
 }
 
 // fits reports whether size more bytes are within the limits. When all outboxes
 // together are full only those suffer whose clients do not read.
 func (o *Outbox) fits(size int, stored bool) bool {
-	if m := o.managed; m != nil && !stored && o.waiting+o.kept-m.stored+o.held()+size > m.limit {
+	if m := o.managed; m != nil && !stored && o.waiting+o.kept-m.stored+o.held()+size > m.room() {
 		return false
 	}
 	if o.link == nil {
 		return o.pool.room(size)
 	}
-	return int64(o.waiting+size) <= o.limit.Load() &&
+	if m := o.managed; m != nil && m.full {
+		return true
+	}
+	return int64(o.waiting-o.replay+size) <= o.limit.Load() &&
 		(!o.stalled && o.flushing || o.waiting+o.kept == 0 || o.pool.room(size))
 }
 
-// overflow ends a session that has too much in its queue.
-func (o *Outbox) overflow() {
+// overflow ends a session that has too much in its queue. It reports whether
+// size more bytes are taken all the same: what stands in a queue that will be
+// handed on must not be overtaken.
+func (o *Outbox) overflow(size int) bool {
 	cause := ErrSlowConsumer
 	if o.managed != nil && !o.stalled {
 		cause = ErrUnacked
 	}
-	o.stop(cause)
-	if link := o.link; link != nil {
+	link := o.link
+	if link != nil {
 		go link.Abort(cause)
 	}
+	m := o.managed
+	if m == nil || m.full {
+		o.stop(cause)
+		return false
+	}
+	m.full, o.cause = true, cause
+	if link == nil && m.ended != nil {
+		go m.ended()
+	}
+	return o.waiting+o.kept-m.stored+o.held()+size <= m.room()
 }
 
 // tail is the last chunk, with room for size bytes.
@@ -314,6 +330,7 @@ func (o *Outbox) hand(c *chunk) {
 		}
 	}
 	o.waiting -= n
+	o.replay = max(o.replay-n, 0)
 	o.kept += n
 	c.done, c.sent = len(c.buf), len(c.items)
 	o.writing = c
@@ -377,6 +394,9 @@ func (o *Outbox) broken(link Link, err error) {
 	} else {
 		o.stop(err)
 		o.flushing = false
+		if o.left {
+			o.clear()
+		}
 	}
 	o.mu.Unlock()
 	link.Abort(err)
@@ -420,7 +440,10 @@ func (o *Outbox) stop(cause error) {
 	if o.closed {
 		return
 	}
-	o.closed, o.cause = true, cause
+	o.closed = true
+	if o.cause == nil {
+		o.cause = cause
+	}
 	if m := o.managed; m != nil && o.link == nil && m.ended != nil {
 		go m.ended()
 	}
@@ -445,7 +468,7 @@ func (o *Outbox) clear() {
 	}
 	o.queue = o.queue[:0]
 	o.pool.total.Add(int64(-o.waiting - o.kept))
-	o.waiting, o.kept = 0, 0
+	o.waiting, o.replay, o.kept = 0, 0, 0
 	if o.managed != nil {
 		o.managed.stored = 0
 	}
@@ -473,6 +496,9 @@ func (o *Outbox) Abort(cause error) {
 	o.mu.Lock()
 	o.stop(cause)
 	o.finish = false
+	if o.left {
+		o.clear()
+	}
 	link := o.link
 	o.mu.Unlock()
 	if link != nil {
@@ -488,9 +514,10 @@ func (o *Outbox) Ended() error {
 	return o.cause
 }
 
-// Closed reports whether the outbox takes nothing more.
+// Closed reports whether the session is over: the outbox takes nothing more, or
+// only until Take has handed on what is there.
 func (o *Outbox) Closed() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.closed
+	return o.closed || o.managed != nil && o.managed.full
 }

@@ -90,12 +90,13 @@ func (o *Outbox) count(n int) {
 	o.pool.total.Add(int64(n))
 }
 
-// unhold queues everything that is held.
+// unhold queues everything that is held. It is within a limit of its own already,
+// and nothing may come in between.
 func (o *Outbox) unhold() {
 	list := o.quiet.list
 	o.dropHeld()
 	for _, h := range list {
-		o.push(h.xml, h.item)
+		o.put(h.xml, h.item)
 	}
 }
 

@@ -20,6 +20,8 @@ type Registry struct {
 	nextID atomic.Uint64
 	count  atomic.Int64
 	shard  [shards]shard
+	// Now is the clock of Entry.Takes and Copies; set before the first session.
+	Now func() time.Time
 	// changed is told of every change of what other nodes know of a session;
 	// gone is true when the session has ended.
 	changed func(e Entry, gone bool)
@@ -37,7 +39,7 @@ func NewRegistry(node uint64, changed func(e Entry, gone bool)) *Registry {
 	if changed == nil {
 		changed = func(Entry, bool) {}
 	}
-	r := &Registry{node: node, seed: maphash.MakeSeed(), changed: changed}
+	r := &Registry{node: node, seed: maphash.MakeSeed(), changed: changed, Now: time.Now}
 	for i := range r.shard {
 		r.shard[i].accounts = make(map[jid.JID][]*Session)
 		r.shard[i].ids = make(map[uint64]*Session)
@@ -58,6 +60,14 @@ func (r *Registry) of(bare jid.JID) *shard {
 // Add puts the session in and returns the one that held its full JID until
 // now, which is out of the registry from then on, or nil.
 func (r *Registry) Add(s *Session) (taken *Session) {
+	// Whoever takes its place has to find all of it.
+	ids := &r.shard[s.Ref.ID%shards]
+	ids.mu.Lock()
+	ids.ids[s.Ref.ID] = s
+	ids.mu.Unlock()
+	s.mu.Lock()
+	s.listed = true
+	s.mu.Unlock()
 	bare := s.JID.Bare()
 	sh := r.of(bare)
 	sh.mu.Lock()
@@ -78,15 +88,7 @@ func (r *Registry) Add(s *Session) (taken *Session) {
 	} else {
 		r.count.Add(1)
 	}
-	ids := &r.shard[s.Ref.ID%shards]
-	ids.mu.Lock()
-	ids.ids[s.Ref.ID] = s
-	ids.mu.Unlock()
-	s.mu.Lock()
-	s.listed = true
-	e := s.entry
-	s.mu.Unlock()
-	r.changed(e, false)
+	r.publish(s, func(*Entry) {})
 	return taken
 }
 
@@ -184,24 +186,24 @@ func (r *Registry) All(fn func(*Session) bool) {
 func (r *Registry) SetPresence(s *Session, presence []byte, priority int8) {
 	r.publish(s, func(e *Entry) {
 		e.Available, e.Presence, e.Priority = presence != nil, presence, priority
-		e.Takes = since(e.Takes, e.TakesBareMessages())
+		e.Takes = r.since(e.Takes, e.TakesBareMessages())
 	})
 }
 
 // since is the beginning of a state that may go on.
-func since(began int64, on bool) int64 {
+func (r *Registry) since(began int64, on bool) int64 {
 	switch {
 	case !on:
 		return 0
 	case began == 0:
-		return time.Now().UnixNano()
+		return r.Now().UnixNano()
 	}
 	return began
 }
 
 // SetCarbons notes whether the session wants carbons.
 func (r *Registry) SetCarbons(s *Session, on bool) {
-	r.publish(s, func(e *Entry) { e.Carbons, e.Copies = on, since(e.Copies, on) })
+	r.publish(s, func(e *Entry) { e.Carbons, e.Copies = on, r.since(e.Copies, on) })
 }
 
 // SetInterested notes that the session wants roster pushes.

@@ -8,7 +8,7 @@ type Token struct {
 	Agent     string // the id of the user agent, unique within the account
 	Software  string // what the client says of itself
 	Device    string
-	New       bool   // issued and not yet used (XEP-0484 §6.1); an agent has at most one such token and one other
+	New       bool   // issued and not yet used (XEP-0484 §5.1); an agent has at most one such token and one other
 	Mechanism string // the only one that it may be used with
 	Nonce     []byte // tells it from all others
 	Created   time.Time

@@ -18,13 +18,14 @@ const password = "пароль & <secret>"
 // request is what a client is to do. Fields that a request does not need are empty.
 type request struct {
 	N        int    `json:"n"`
-	Do       string `json:"do"` // login, roster, presence, message, ping, version, time, disco, items, close
+	Do       string `json:"do"` // the name of a function in py/client.py and js/client.js
 	JID      string `json:"jid,omitempty"`
 	Password string `json:"password,omitempty"`
 	Resource string `json:"resource,omitempty"`
 	Host     string `json:"host,omitempty"`
 	Port     int    `json:"port,omitempty"`
 	TLS      string `json:"tls,omitempty"` // starttls or direct
+	SM       bool   `json:"sm,omitempty"`  // stream management, where that is not a matter of course
 	Service  string `json:"service,omitempty"`
 	CA       string `json:"ca,omitempty"`
 	To       string `json:"to,omitempty"`
@@ -49,6 +50,9 @@ type answer struct {
 	Identities []string  `json:"identities"`
 	Features   []string  `json:"features"`
 	Items      []string  `json:"items"`
+	// Of a reconnection, as of a phone's.
+	Resumed bool   `json:"resumed"`
+	H       string `json:"h"`
 }
 
 type contact struct {
@@ -60,7 +64,7 @@ type contact struct {
 
 // event is what a client received without asking.
 type event struct {
-	Event string `json:"event"` // message, presence, roster, stream-error, disconnected, closed
+	Event string `json:"event"` // message, copy, presence, roster, acked, unsent, stream-error, disconnected, closed
 	From  string `json:"from"`
 	Type  string `json:"type"` // of the stanza; the condition of a stream error
 	ID    string `json:"id"`

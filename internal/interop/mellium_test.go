@@ -97,7 +97,7 @@ func (m *mellium) login(ctx context.Context, r request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	features := []xmpp.StreamFeature{xmpp.SASL("", r.Password, sasl.ScramSha256), xmpp.BindResource(), roster.Versioning()}
+	features := []xmpp.StreamFeature{xmpp.SASL("", r.Password, sasl.ScramSha256Plus), xmpp.BindResource(), roster.Versioning()}
 	if r.TLS == "direct" {
 		conn = tls.Client(conn, trust)
 	} else {
@@ -114,7 +114,7 @@ func (m *mellium) login(ctx context.Context, r request) (answer, error) {
 	}
 	m.served = make(chan struct{})
 	go m.serve()
-	return answer{JID: m.session.LocalAddr().String(), Mechanism: sasl.ScramSha256.Name}, nil
+	return answer{JID: m.session.LocalAddr().String(), Mechanism: sasl.ScramSha256Plus.Name}, nil
 }
 
 type message struct {

@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 type server struct {
 	dir   string
 	cmd   *exec.Cmd
-	addr  map[string]string // by key below listen
+	addr  map[string]string // by key below listen; other ones after every start
 	first []string          // the line that creates the first account
 	log   *buffer
 	ended chan struct{} // closed when the process has ended
@@ -66,10 +66,6 @@ type server struct {
 // does not exit with 0, as it does when the race detector found something.
 func serve(t *testing.T, database string) *server {
 	t.Helper()
-	path, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
 	// Not the folder of the test: the path of a socket must be short.
 	dir, err := os.MkdirTemp("", "xmppd-")
 	if err != nil {
@@ -87,32 +83,46 @@ listen:
   https: ["127.0.0.1:0"]
   admin: []
 `, dir, database)
-	file := filepath.Join(dir, "xmppd.yml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "xmppd.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &server{dir: dir, log: new(buffer), addr: make(map[string]string), ended: make(chan struct{})}
-	s.cmd = exec.Command(path, "serve", "--config", file)
-	s.cmd.Stderr = s.log
-	out, err := s.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ready := make(chan struct{})
-	go func() {
-		s.greeting(out, ready)
-		s.err = s.cmd.Wait()
-		close(s.ended)
-	}()
+	s := &server{dir: dir, log: new(buffer)}
 	t.Cleanup(func() {
-		s.stop(t)
+		if s.cmd != nil {
+			s.stop(t)
+		}
 		if t.Failed() {
 			t.Logf("log of the server:\n%s", s.log)
 		}
 	})
+	s.start(t)
+	return s
+}
+
+// start runs the program on the data that is there and returns when it takes
+// connections. The ports are others each time: those of before may be taken.
+func (s *server) start(t *testing.T) {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "serve", "--config", filepath.Join(s.dir, "xmppd.yml"))
+	cmd.Stderr = s.log
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.cmd, s.addr, s.ended = cmd, make(map[string]string), make(chan struct{})
+	ready, ended := make(chan struct{}), s.ended
+	go func() {
+		s.greeting(out, ready)
+		s.err = cmd.Wait()
+		close(ended)
+	}()
 	select {
 	case <-ready:
 	case <-s.ended:
@@ -120,23 +130,29 @@ listen:
 	case <-time.After(patience):
 		t.Fatal("the server does not say where it listens")
 	}
-	return s
 }
 
-// greeting reads what the server tells the person who started it, up to the
-// line that creates the first account; then it only reads.
+// greeting reads what the server tells the person who started it, up to its
+// last line; then it only reads.
 func (s *server) greeting(out io.Reader, ready chan<- struct{}) {
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
+	const certificate, first = "Set tls.cert_file", "register NAME localhost PASSWORD"
+	last := certificate
+	if s.first == nil {
+		last = first
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
 		words := strings.Fields(lines.Text())
 		if len(words) >= 2 {
 			if addr, ok := strings.CutSuffix(words[1], ":"); ok {
 				s.addr[words[0]] = addr
 			}
 		}
-		if s.first == nil && strings.HasSuffix(lines.Text(), "register NAME localhost PASSWORD") {
+		if strings.HasSuffix(lines.Text(), first) {
 			s.first = words
+		}
+		if ready != nil && strings.Contains(lines.Text(), last) {
 			close(ready)
+			ready = nil
 		}
 	}
 }
@@ -169,16 +185,22 @@ func (s *server) stop(t *testing.T) {
 	}
 }
 
+// crash kills the server as kill -9 does.
+func (s *server) crash(t *testing.T) {
+	t.Helper()
+	if err := s.cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	<-s.ended
+}
+
 // certificate is the file that clients are to trust.
 func (s *server) certificate() string { return filepath.Join(s.dir, "self-signed.pem") }
 
-func (s *server) port(t *testing.T, key string) int {
-	t.Helper()
-	_, port, err := net.SplitHostPort(s.addr[key])
-	n, err2 := strconv.Atoi(port)
-	if err := errors.Join(err, err2); err != nil {
-		t.Fatalf("listen.%s: %v", key, err)
-	}
+// port is where the server listens; 0 if it does not.
+func (s *server) port(key string) int {
+	_, port, _ := net.SplitHostPort(s.addr[key])
+	n, _ := strconv.Atoi(port)
 	return n
 }
 

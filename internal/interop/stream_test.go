@@ -15,7 +15,7 @@ func TestWrongPassword(t *testing.T) {
 				t.Parallel()
 				u := newUser(t, s, k, strings.ReplaceAll(name, " ", "-"))
 				u.client = k.start(t, s)
-				r := k.connect(t, s)
+				r := k.connect(s)
 				r.Do, r.JID, r.Password, r.Resource = "login", u.bare, "not the password", "x"
 				if _, err := u.try(r); err == nil || !strings.Contains(err.Error(), "not-authorized") {
 					t.Errorf("login with a wrong password: %v, want not-authorized", err)
@@ -25,8 +25,9 @@ func TestWrongPassword(t *testing.T) {
 	})
 }
 
-// TestShutdown tells every client why its stream ends, and does not wait for
-// clients that stay.
+// TestShutdown tells every client that cannot resume why its stream ends, and
+// does not wait for clients that stay. The others find their stream unfinished
+// (XEP-0198 §6).
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "sqlite")
@@ -40,6 +41,9 @@ func TestShutdown(t *testing.T) {
 	}
 	s.stop(t)
 	for _, u := range users {
-		u.await("system-shutdown", func(e event) bool { return e.Event == "stream-error" && e.Type == "system-shutdown" })
+		e := u.await("the end", func(e event) bool { return e.Event == "stream-error" || e.Event == "disconnected" })
+		if resumes := u.kind.tagged; resumes && e.Event != "disconnected" || !resumes && e.Type != "system-shutdown" {
+			t.Errorf("%s: %+v", u.kind.name, e)
+		}
 	}
 }

@@ -14,11 +14,13 @@ import (
 type kind struct {
 	name      string
 	start     func(*testing.T, *server) client
-	connect   func(*testing.T, *server) request // where to, for login
-	mechanism string                            // the strongest that it and the server have
+	connect   func(*server) request // where to, for login
+	mechanism string                // the strongest that it and the server have
 	// forgetful clients ask for the resource in the stream header that the server
 	// sent, where RFC 6120 §4.7.2 wants a bare JID, so that they ask for none.
 	forgetful bool
+	// tagged clients ask for a resource that only begins as they say (XEP-0386 §4).
+	tagged bool
 }
 
 func kinds() map[string]kind {
@@ -32,24 +34,24 @@ func kinds() map[string]kind {
 		return startProcess(t, []string{"NODE_EXTRA_CA_CERTS=" + s.certificate()}, "node", "js/client.js")
 	}
 	mellium := func(t *testing.T, _ *server) client { return startMellium(t) }
-	tcp := func(key, tls string) func(*testing.T, *server) request {
-		return func(t *testing.T, s *server) request {
-			return request{Host: "127.0.0.1", Port: s.port(t, key), TLS: tls, CA: s.certificate()}
+	tcp := func(key, tls string) func(*server) request {
+		return func(s *server) request {
+			return request{Host: "127.0.0.1", Port: s.port(key), TLS: tls, CA: s.certificate()}
 		}
 	}
-	service := func(key, format string) func(*testing.T, *server) request {
-		return func(t *testing.T, s *server) request { return request{Service: fmt.Sprintf(format, s.port(t, key))} }
+	service := func(key, format string) func(*server) request {
+		return func(s *server) request { return request{Service: fmt.Sprintf(format, s.port(key))} }
 	}
 	all := make(map[string]kind)
 	for _, k := range []kind{
-		{"slixmpp STARTTLS", slixmpp, tcp("c2s", "starttls"), "SCRAM-SHA-512", false},
-		{"slixmpp TLS", slixmpp, tcp("c2s_tls", "direct"), "SCRAM-SHA-512", false},
-		{"xmpp.js ws", xmppjs, service("http", "ws://127.0.0.1:%d/ws"), "SCRAM-SHA-1", false},
-		{"xmpp.js wss", xmppjs, service("https", "wss://localhost:%d/xmpp-websocket"), "SCRAM-SHA-1", false},
-		{"xmpp.js STARTTLS", xmppjs, service("c2s", "xmpp://localhost:%d"), "SCRAM-SHA-1", false},
-		{"xmpp.js TLS", xmppjs, service("c2s_tls", "xmpps://localhost:%d"), "SCRAM-SHA-1", false},
-		{"mellium STARTTLS", mellium, tcp("c2s", "starttls"), "SCRAM-SHA-256", true},
-		{"mellium TLS", mellium, tcp("c2s_tls", "direct"), "SCRAM-SHA-256", true},
+		{"slixmpp STARTTLS", slixmpp, tcp("c2s", "starttls"), "SCRAM-SHA-512", false, false},
+		{"slixmpp TLS", slixmpp, tcp("c2s_tls", "direct"), "SCRAM-SHA-512", false, false},
+		{"xmpp.js ws", xmppjs, service("http", "ws://127.0.0.1:%d/ws"), "SCRAM-SHA-1", false, true},
+		{"xmpp.js wss", xmppjs, service("https", "wss://localhost:%d/xmpp-websocket"), "SCRAM-SHA-1", false, true},
+		{"xmpp.js STARTTLS", xmppjs, service("c2s", "xmpp://localhost:%d"), "SCRAM-SHA-1", false, true},
+		{"xmpp.js TLS", xmppjs, service("c2s_tls", "xmpps://localhost:%d"), "SCRAM-SHA-1", false, true},
+		{"mellium STARTTLS", mellium, tcp("c2s", "starttls"), "SCRAM-SHA-256-PLUS", true, false},
+		{"mellium TLS", mellium, tcp("c2s_tls", "direct"), "SCRAM-SHA-256-PLUS", true, false},
 	} {
 		all[k.name] = k
 	}
@@ -97,11 +99,12 @@ func (u *user) try(r request) (answer, error) {
 func (u *user) login() {
 	u.Helper()
 	u.client, u.kept = u.kind.start(u.T, u.server), nil
-	r := u.kind.connect(u.T, u.server)
+	r := u.kind.connect(u.server)
 	r.Do, r.JID, r.Password, r.Resource = "login", u.bare, password, cmp.Or(u.resource, "Жук 1")
 	a := u.do(r)
 	switch want := u.bare + "/" + r.Resource; {
 	case u.kind.forgetful && strings.HasPrefix(a.JID, u.bare+"/"):
+	case u.kind.tagged && strings.HasPrefix(a.JID, want):
 	case a.JID != want:
 		u.Fatalf("%s is bound to %q, not to %q", u.kind.name, a.JID, want)
 	}

@@ -130,6 +130,7 @@ func (n *Node) assemble(ctx context.Context, o Options) (err error) {
 			n.member.Publish(e, gone)
 		}
 	})
+	n.registry.Now = n.now
 	n.router = router.New(router.Options{
 		Log: n.log, Now: n.now, Accounts: n.db, Group: n.db, Registry: n.registry, Wheel: n.wheel, MaxAsks: 2 * cfg.Limits.Connections,
 	})

@@ -1,28 +1,14 @@
 package xmpptest
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/xmppd/xmppd/jid"
-)
-
-// Way is how a client reaches the server.
-type Way string
-
-// The ways.
-const (
-	TCP             Way = "tcp"        // with STARTTLS
-	DirectTLS       Way = "tls"        // XEP-0368
-	WebSocket       Way = "websocket"  // RFC 7395 without TLS, from the loopback
-	SecureWebSocket Way = "websockets" // RFC 7395 over TLS
 )
 
 // Client is a scripted client. It has one goroutine, the test's: nothing is
@@ -40,84 +26,46 @@ type Client struct {
 	barrier int
 	gone    <-chan struct{} // the server has done with the session
 	end     error           // what ended the stream
-}
 
-// Dial connects and does nothing more.
-func (s *Server) Dial(t testing.TB, way Way) *Client {
-	t.Helper()
-	addr := map[Way]string{TCP: "c2s", DirectTLS: "c2s_tls", WebSocket: "http", SecureWebSocket: "https"}[way]
-	return dial(t, way, s.Addr(t, addr), Domain)
-}
-
-func dial(t testing.TB, way Way, addr, domain string) *Client {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
-	defer cancel()
-	c := &Client{t: t, way: way, domain: domain, lang: "en"}
-	var err error
-	switch way {
-	case WebSocket:
-		c.w, err = dialWebSocket(ctx, "ws://"+addr+"/ws", nil)
-	case SecureWebSocket:
-		c.w, err = dialWebSocket(ctx, "wss://"+addr+"/ws", nil)
-	default:
-		var conn net.Conn
-		if conn, err = new(net.Dialer).DialContext(ctx, "tcp", addr); err == nil {
-			c.w = newTCP(conn)
-		}
-		if err == nil && way == DirectTLS {
-			err = c.directTLS()
-		}
-	}
-	if err != nil {
-		t.Fatalf("connect by %s: %v", way, err)
-	}
-	t.Cleanup(func() { c.w.conn().Close() })
-	c.deadline()
-	return c
-}
-
-func (c *Client) directTLS() error {
-	conn := tls.Client(c.w.conn(), clientTLS(c.domain, "xmpp-client"))
-	c.deadline()
-	if err := conn.Handshake(); err != nil {
-		return err
-	}
-	if p := conn.ConnectionState().NegotiatedProtocol; p != "xmpp-client" {
-		return fmt.Errorf("ALPN %q", p)
-	}
-	c.w = newTCP(conn)
-	return nil
+	server   *Server  // nil: another one
+	from     string   // of stream headers that nobody can overhear
+	sm       *managed // nil: without stream management
+	ack      bool     // an <a/> has been read
+	inactive bool     // XEP-0352
+	maxTLS   uint16   // as in tls.Config
 }
 
 func (c *Client) deadline() { c.w.conn().SetDeadline(time.Now().Add(Patience)) }
 
-// Upgrade opens a WebSocket at a path of listen.http, with further headers.
-func (s *Server) Upgrade(t testing.TB, path string, h http.Header) *Client {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
-	defer cancel()
-	w, err := dialWebSocket(ctx, "ws://"+s.Addr(t, "http")+path, h)
-	if err != nil {
-		t.Fatalf("open WebSocket at %s: %v", path, err)
-	}
-	t.Cleanup(func() { w.c.Close() })
-	return &Client{t: t, way: WebSocket, domain: Domain, lang: "en", w: w}
-}
-
 // Open begins a stream and returns the server's header; Features are set.
 func (c *Client) Open() *Element {
 	c.t.Helper()
-	c.deadline()
-	h, err := c.w.open(c.domain, c.lang)
+	h, err := c.open()
 	if err != nil {
 		c.t.Fatalf("open stream: %v", err)
 	}
-	c.Features = c.Next()
-	if c.Features.Space != nsStream || c.Features.Name != "features" {
-		c.t.Fatalf("no stream features but:\n%s", c.Features)
-	}
 	return h
+}
+
+func (c *Client) open() (*Element, error) {
+	c.deadline()
+	from := ""
+	if _, secure := c.w.conn().(*tls.Conn); secure || c.way == WebSocket {
+		from = c.from // RFC 6120 §4.7.1: not in clear
+	}
+	h, err := c.w.open(c.domain, from, c.lang)
+	if err != nil {
+		return nil, err
+	}
+	return h, c.features()
+}
+
+// features reads the stream features.
+func (c *Client) features() (err error) {
+	if c.Features, err = c.read(); err == nil && (c.Features.Space != nsStream || c.Features.Name != "features") {
+		err = fmt.Errorf("no stream features but:\n%s", c.Features)
+	}
+	return err
 }
 
 // Greeting reads a stream header that answers one sent by Raw.
@@ -141,20 +89,33 @@ func (c *Client) Greeting() *Element {
 // Send writes elements, all at once where the connection is a stream.
 func (c *Client) Send(xml string) {
 	c.t.Helper()
+	if err := c.send(xml); err != nil {
+		c.t.Fatalf("send: %v", err)
+	}
+}
+
+func (c *Client) send(xml string) error {
 	c.deadline()
-	if c.way == TCP || c.way == DirectTLS {
-		c.Raw(xml)
-		return
+	stream := c.way == TCP || c.way == DirectTLS
+	if stream && c.sm == nil {
+		return c.w.raw(xml)
 	}
 	elements, err := Parse(xml)
 	if err != nil {
-		c.t.Fatalf("to send: %v in\n%s", err, xml)
+		return fmt.Errorf("%w in\n%s", err, xml)
+	}
+	if c.sm != nil {
+		c.sm.count(elements)
+	}
+	if stream {
+		return c.w.raw(xml)
 	}
 	for _, e := range elements {
 		if err := c.w.write(e.Raw); err != nil {
-			c.t.Fatalf("send: %v", err)
+			return err
 		}
 	}
+	return nil
 }
 
 // Raw writes bytes, or one text message, as they stand.
@@ -190,12 +151,26 @@ func (c *Client) Next() *Element {
 	return e
 }
 
-func (c *Client) read() (*Element, error) {
+func (c *Client) read() (e *Element, err error) {
+	for e == nil && err == nil {
+		e, err = c.pull()
+	}
+	return e, err
+}
+
+// pull reads one element; it is nil if it was one of stream management.
+func (c *Client) pull() (*Element, error) {
 	if c.end != nil {
 		return nil, c.end
 	}
 	c.deadline()
 	e, err := c.w.next()
+	if err == nil {
+		var own bool
+		if own, err = c.handle(e); own {
+			e = nil
+		}
+	}
 	if err != nil {
 		c.end = err
 	}
@@ -240,9 +215,14 @@ func (c *Client) Sync() {
 }
 
 func (c *Client) sync() error {
+	if c.inactive && c.sm != nil {
+		return c.askAck() // an IQ would end what the server holds back
+	}
 	c.barrier++
 	id := "barrier-" + strconv.Itoa(c.barrier)
-	c.Send("<iq type='get' id='" + id + "' to='" + c.domain + "'><barrier xmlns='urn:xmpp:test'/></iq>")
+	if err := c.send("<iq type='get' id='" + id + "' to='" + c.domain + "'><barrier xmlns='urn:xmpp:test'/></iq>"); err != nil {
+		return err
+	}
 	for {
 		e, err := c.read()
 		if err != nil {
@@ -292,13 +272,20 @@ func (c *Client) Drop() {
 
 func (c *Client) wait() {
 	c.t.Helper()
-	if c.gone == nil {
+	c.await(c.gone, "keeps the session")
+}
+
+// await waits for something that the server does; a nil channel stands for a
+// server that does not tell.
+func (c *Client) await(done <-chan struct{}, otherwise string) {
+	c.t.Helper()
+	if done == nil {
 		return
 	}
 	select {
-	case <-c.gone:
+	case <-done:
 	case <-time.After(Patience):
-		c.t.Fatalf("%s: the server keeps the session", c)
+		c.t.Fatalf("%s: the server %s", c, otherwise)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // log is a slog.Handler that keeps what the server says at level error, and what
-// it must not say at any level: passwords, what proves to know them, and bodies.
+// it must not say at any level: passwords and tokens, what proves to know them, and bodies.
 type log struct {
 	expected []string
 
@@ -57,7 +57,7 @@ func (l *log) errors() []string {
 
 // secret reports whether a line holds what nobody but the clients may read.
 func secret(line string) bool {
-	for _, part := range []string{Password, base64.StdEncoding.EncodeToString([]byte(Password)), "<body", "<auth", "<response", "<password"} {
+	for _, part := range []string{Password, base64.StdEncoding.EncodeToString([]byte(Password)), "<body", "<auth", "<response", "<password", "<token", "<resume"} {
 		if strings.Contains(line, part) {
 			return true
 		}

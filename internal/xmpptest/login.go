@@ -30,11 +30,29 @@ func (c *Client) HandshakeTLS() {
 // Secure opens the stream and, where that is needed, makes it secure.
 func (c *Client) Secure() {
 	c.t.Helper()
-	c.Open()
-	if c.way == TCP && c.Features.Child("urn:ietf:params:xml:ns:xmpp-tls", "starttls") != nil {
-		c.StartTLS()
-		c.Open()
+	if err := c.secure(); err != nil {
+		c.t.Fatalf("open stream: %v", err)
 	}
+}
+
+func (c *Client) secure() error {
+	const ns = "urn:ietf:params:xml:ns:xmpp-tls"
+	if _, err := c.open(); err != nil || c.way != TCP || c.Features.Child(ns, "starttls") == nil {
+		return err
+	}
+	if err := c.send("<starttls xmlns='" + ns + "'/>"); err != nil {
+		return err
+	}
+	if e, err := c.read(); err != nil {
+		return err
+	} else if e.Space != ns || e.Name != "proceed" {
+		return fmt.Errorf("STARTTLS was answered by\n%s", e)
+	}
+	if err := c.w.(*tcp).startTLS(c.domain); err != nil {
+		return fmt.Errorf("start TLS: %w", err)
+	}
+	_, err := c.open()
+	return err
 }
 
 // Authenticate logs in by SCRAM-SHA-1 and opens the stream again.
@@ -100,7 +118,7 @@ func (c *Client) Bind(resource string) {
 	if err != nil || resource != "" && j.Resource() != resource {
 		c.t.Fatalf("bound %q, asked for %q: %v", vars["jid"], resource, err)
 	}
-	c.JID = j
+	c.bound(j)
 }
 
 // Login connects, logs in and binds, without presence. The account is made if
@@ -114,6 +132,5 @@ func (s *Server) Login(t testing.TB, way Way, full string) *Client {
 	c.Secure()
 	c.Authenticate(j.Local(), Password)
 	c.Bind(j.Resource())
-	c.gone = s.ended(c.JID)
 	return c
 }

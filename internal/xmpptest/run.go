@@ -35,14 +35,18 @@ func Scenarios(t *testing.T, dir string) {
 			t.Parallel()
 			servers := make(map[string]*Server)
 			for i, s := range all {
-				if servers[s.Config] == nil {
+				if !s.Still && servers[s.Config] == nil {
 					servers[s.Config] = Start(t, Options{Store: store, Config: s.Config})
 				}
 				for _, way := range s.Ways {
 					t.Run(s.Name+"/"+string(way), func(t *testing.T) {
 						t.Parallel()
+						server := servers[s.Config]
+						if s.Still {
+							server = Start(t, Options{Store: store, Config: s.Config, Still: true})
+						}
 						tag := "." + strconv.Itoa(i) + string(way[0])
-						s.Run(t, &here{servers[s.Config]}, way, tag)
+						s.Run(t, &here{server}, way, tag)
 					})
 				}
 			}
@@ -53,8 +57,8 @@ func Scenarios(t *testing.T, dir string) {
 func external(t *testing.T, all []*Scenario, target, domain string) {
 	for i, s := range all {
 		t.Run(s.Name, func(t *testing.T) {
-			if s.Config != "" || !slices.Contains(s.Ways, TCP) {
-				t.Skip("needs a configuration of its own, or WebSocket")
+			if s.Config != "" || s.Still || !slices.Contains(s.Ways, TCP) {
+				t.Skip("needs a configuration or a clock of its own, or WebSocket")
 			}
 			t.Parallel()
 			s.Run(t, &elsewhere{target, domain, make(map[string]bool)}, TCP, fmt.Sprintf(".%d-%d", i, os.Getpid()))
@@ -69,32 +73,33 @@ type run struct {
 	line    int
 	place   place
 	way     Way
-	there   *strings.Replacer // from the names of the file to those of the place
+	pairs   []string          // names of the file and those of the place
+	there   *strings.Replacer // from the former to the latter
 	back    *strings.Replacer
 	vars    Vars
 	clients map[string]*Client
-	names   []string // of clients, in the order of their first step
+	address map[string]string // of clients that are called something else
+	tokens  map[string]token  // by client
+	names   []string          // of clients, in the order of their first step
 	dirty   []*Client
 }
 
 // Run plays the scenario. Accounts get the tag behind their names, so that
 // scenarios can share a server.
 func (s *Scenario) Run(t testing.TB, p place, way Way, tag string) {
-	r := &run{TB: t, s: s, place: p, way: way, vars: Vars{}, clients: make(map[string]*Client)}
-	var there, back []string
+	r := &run{TB: t, s: s, place: p, way: way, vars: Vars{}, clients: make(map[string]*Client), address: make(map[string]string), tokens: make(map[string]token)}
 	for _, a := range s.accounts() {
 		local, domain, _ := strings.Cut(full(a), "@")
 		if domain == Domain {
 			domain = p.domain()
 		}
-		there = append(there, full(a), local+tag+"@"+domain)
-		back = append(back, local+tag+"@"+domain, full(a))
+		r.pairs = append(r.pairs, full(a), local+tag+"@"+domain)
 		r.vars[local] = local + tag
 	}
 	if p.domain() != Domain {
-		there, back = append(there, Domain, p.domain()), append(back, p.domain(), Domain)
+		r.pairs = append(r.pairs, Domain, p.domain())
 	}
-	r.there, r.back = strings.NewReplacer(there...), strings.NewReplacer(back...)
+	r.replacers()
 	for _, a := range s.accounts() {
 		p.account(t, r.there.Replace(full(a)))
 	}
@@ -138,7 +143,7 @@ func (r *run) client(name string) *Client {
 func (r *run) settle(but *Client) {
 	r.Helper()
 	for _, c := range r.dirty {
-		if c != but {
+		if c != but && !c.JID.IsZero() {
 			c.Sync()
 		}
 	}
@@ -151,7 +156,9 @@ func (r *run) empty(name string) {
 	if c.end != nil {
 		return
 	}
-	c.Sync()
+	if !c.JID.IsZero() {
+		c.Sync()
+	}
 	if len(c.queue) > 0 {
 		r.Fatalf("%s received what it should not:\n%s", name, c.queue[0])
 	}
@@ -161,22 +168,33 @@ func (r *run) account(step) {}
 
 func (r *run) connects(st step) {
 	r.settle(nil)
-	name, alias, way, lang := st.args[0], st.args[1], st.args[2], st.args[3]
+	name, alias := st.args[0], st.args[1]
+	en := r.entry(st.args[2], st.args[3], st.args[4])
+	alias = r.called(name, alias)
+	r.clients[alias], _ = r.enter(name, en, nil)
+}
+
+// addressOf is the address of a client, which may be called something else.
+func (r *run) addressOf(name string) string {
+	if address, ok := r.address[name]; ok {
+		return address
+	}
+	return name
+}
+
+// called is what a client is called from now on.
+func (r *run) called(name, alias string) string {
 	if alias == "" {
 		alias = name
-	}
-	if way == "" {
-		way = string(r.way)
-	}
-	if lang == "" {
-		lang = "en"
+	} else {
+		r.address[alias] = r.addressOf(name)
 	}
 	if c := r.clients[alias]; c != nil && c.end == nil {
 		r.Fatalf("%s is connected", alias)
 	} else if c == nil {
 		r.names = append(r.names, alias)
 	}
-	r.clients[alias] = r.place.login(r, Way(way), r.there.Replace(full(name)), lang)
+	return alias
 }
 
 func (r *run) available(st step) {
@@ -273,16 +291,21 @@ func (r *run) ends(st step) {
 }
 
 func (r *run) friends(st step) {
-	a, b := r.place.login(r, r.way, r.there.Replace(full(st.args[0]+"/setup")), "en"), r.place.login(r, r.way, r.there.Replace(full(st.args[1]+"/setup")), "en")
+	a, b := r.setup(st.args[0]), r.setup(st.args[1])
 	subscribe(a, b)
 	subscribe(b, a)
 	r.discard(a, b)
 }
 
 func (r *run) sees(st step) {
-	a, b := r.place.login(r, r.way, r.there.Replace(full(st.args[0]+"/setup")), "en"), r.place.login(r, r.way, r.there.Replace(full(st.args[1]+"/setup")), "en")
+	a, b := r.setup(st.args[0]), r.setup(st.args[1])
 	subscribe(a, b)
 	r.discard(a, b)
+}
+
+func (r *run) setup(account string) *Client {
+	c, _ := r.enter(account+"/setup", entry{way: r.way, lang: "en"}, nil)
+	return c
 }
 
 // subscribe has a see b's presence.

@@ -22,7 +22,11 @@ import (
 //	romeo/home connects                     logs in and binds, sends no presence
 //	romeo/home connects as thief            the client is called thief from now on
 //	romeo/home connects over websocket      or tcp
-//	romeo/home connects with xml:lang de
+//	romeo/home connects by sasl2            with Bind 2; the resource is the tag, and what the server makes of it stands for it
+//	romeo/home connects by fast             with the token of its last login
+//	romeo/home connects with stream management and carbons
+//	romeo/home logs in                      but does not bind
+//	romeo/home binds
 //	romeo/home is available                 initial presence; the account's own copies of it are taken off
 //	romeo/home is available with priority -1
 //	romeo/home sends:                       elements, indented
@@ -33,15 +37,40 @@ import (
 //	romeo/home vanishes                     loses the connection
 //	romeo/home's stream ends                and so does the connection
 //	romeo/home's stream ends with conflict
+//	romeo/home's session ends               by itself, after its connection
+//
+// What may follow "with", separated by "and": stream management, acknowledgements
+// (which is stream management without resumption), carbons, inactivity, xml:lang
+// de, mechanism SCRAM-SHA-256-PLUS, binding tls-exporter, agent a (any word stands
+// for an installation), token HT-SHA-256-NONE. All of it goes into one request if
+// the client connects by sasl2.
+//
+// A client with stream management answers requests of the server when it reads
+// them, and [receives] does not show <r/> and <a/>:
+//
+//	romeo/home enables stream management    or acknowledgements
+//	romeo/home acknowledges                 without being asked; also: 2 too many, 2 too few
+//	romeo/home does not acknowledge         from now on, when it is asked
+//	romeo/home is asked to acknowledge      once since the last such line; also: 2 times
+//	romeo/home is not asked to acknowledge
+//	romeo/home is acknowledged              asks, and is told the number of its stanzas
+//	romeo/home loses its connection         what it has not read is lost; the server keeps the session
+//	romeo/home resumes                      and sends again what was not handled; "as", "by" and "over" like connects
+//	romeo/home cannot resume                and binds instead; "by" and "over" like connects
+//	romeo/home cannot resume, told what was handled    <failed/> has the number of its stanzas; or: told nothing
+//	romeo/home is inactive                  or active (XEP-0352)
+//	10 minutes pass                         or seconds, hours: timers of this server do nothing else
 //
 // {any} and {name} stand for values, see [Match]; what a name has matched may
-// be sent. The name of an account stands for its username. Before a client acts, the server has dealt with what other clients
+// be sent. The name of an account stands for its username, {stream} for the id of
+// the stream that was enabled last. Before a client acts, the server has dealt with what other clients
 // sent before, so that a scenario has one order of events. At the end no client
 // may have received anything that the file does not name.
 type Scenario struct {
 	Name   string
 	Config string
 	Ways   []Way
+	Still  bool // timers stand still unless the file says that time passes
 	steps  []step
 }
 
@@ -73,18 +102,34 @@ func accounts(pattern string, fn func(*run, step)) *rule {
 	return r
 }
 
+var passes = regexp.MustCompile(`^(\d+) (second|minute|hour)s? pass(?:es)?$`)
+
 func rules() []*rule {
+	const by = `(?: by (sasl2|fast))?(?: over (tcp|websocket))?`
 	return []*rule{
 		accounts(`account NAME`, (*run).account),
 		accounts(`NAME and NAME are friends`, (*run).friends),
 		accounts(`NAME sees NAME`, (*run).sees),
-		line(`NAME connects(?: as NAME)?(?: over (tcp|websocket))?(?: with xml:lang (\S+))?`, (*run).connects),
+		line(`NAME connects(?: as NAME)?`+by+`(?: with (.+))?`, (*run).connects),
+		line(`NAME logs in`, (*run).logsIn),
+		line(`NAME binds`, (*run).binds),
 		line(`NAME is available(?: with priority (-?\d+))?`, (*run).available),
 		line(`NAME sends:`, (*run).sends),
 		line(`NAME receives( in any order)?:`, (*run).receives),
 		line(`([^:]+) receives? nothing`, (*run).nothing),
 		line(`NAME (disconnects|vanishes)`, (*run).leaves),
 		line(`NAME's stream ends(?: with (\S+))?`, (*run).ends),
+		line(`NAME's session ends`, (*run).sessionEnds),
+		line(`NAME enables (stream management|acknowledgements)`, (*run).enables),
+		line(`NAME acknowledges(?: (\d+) too (many|few))?`, (*run).acknowledges),
+		line(`NAME does not acknowledge`, (*run).ignores),
+		line(`NAME is (not )?asked to acknowledge(?: (\d+) times)?`, (*run).asked),
+		line(`NAME is acknowledged`, (*run).acknowledged),
+		line(`NAME loses its connection`, (*run).loses),
+		line(`NAME resumes(?: as NAME)?`+by, (*run).resumes),
+		line(`NAME cannot resume`+by+`(?:, told (what was handled|nothing))?`, (*run).cannotResume),
+		line(`NAME is (active|inactive)`, (*run).active),
+		{re: passes, run: (*run).pass},
 	}
 }
 
@@ -139,6 +184,9 @@ func (s *Scenario) add(at int, l, block, indented string, rules []*rule) (err er
 	if way, ok := strings.CutPrefix(l, "only over "); ok {
 		s.Ways = []Way{Way(way)}
 		return nil
+	}
+	if passes.MatchString(l) {
+		s.Still = true
 	}
 	if l == "server:" {
 		s.Config = indented + "\n"

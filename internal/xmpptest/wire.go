@@ -22,8 +22,8 @@ var ErrEnd = errors.New("the server closed the stream")
 
 // wire is a connection that carries elements.
 type wire interface {
-	// open sends a stream header and returns the server's.
-	open(to, lang string) (*Element, error)
+	// open sends a stream header and returns the server's; from may be empty.
+	open(to, from, lang string) (*Element, error)
 	// next returns an element, or ErrEnd for </stream:stream> or <close/>.
 	next() (*Element, error)
 	// write sends one element as it stands, raw any bytes: of a frame or a stream.
@@ -71,13 +71,21 @@ func (w *tcp) conn() net.Conn         { return w.c }
 func (w *tcp) raw(bytes string) error { _, err := io.WriteString(w.c, bytes); return err }
 func (w *tcp) write(xml string) error { return w.raw(xml) }
 func (w *tcp) end() error             { return w.raw("</stream:stream>") }
-func header(to, lang string) string {
-	return fmt.Sprintf("<?xml version='1.0'?><stream:stream to='%s' version='1.0' xml:lang='%s' xmlns='%s' xmlns:stream='%s'>",
-		to, lang, nsClient, nsStream)
+func header(to, from, lang string) string {
+	return fmt.Sprintf("<?xml version='1.0'?><stream:stream %s xmlns='%s' xmlns:stream='%s'>",
+		addresses(to, from, lang), nsClient, nsStream)
 }
 
-func (w *tcp) open(to, lang string) (*Element, error) {
-	if err := w.raw(header(to, lang)); err != nil {
+// addresses are the attributes of a stream header of any transport.
+func addresses(to, from, lang string) string {
+	if from != "" {
+		from = " from='" + escapeAttr.Replace(from) + "'"
+	}
+	return "to='" + to + "'" + from + " version='1.0' xml:lang='" + lang + "'"
+}
+
+func (w *tcp) open(to, from, lang string) (*Element, error) {
+	if err := w.raw(header(to, from, lang)); err != nil {
 		return nil, err
 	}
 	return w.greeting()
@@ -166,8 +174,10 @@ type websocket struct {
 	r io.ReadWriter
 }
 
-func dialWebSocket(ctx context.Context, url string, h http.Header) (*websocket, error) {
-	d := ws.Dialer{Protocols: []string{"xmpp"}, TLSConfig: clientTLS(Domain, "http/1.1"), Header: ws.HandshakeHeaderHTTP(h)}
+func dialWebSocket(ctx context.Context, url string, h http.Header, dial func(context.Context, string, string) (net.Conn, error)) (*websocket, error) {
+	d := ws.Dialer{
+		Protocols: []string{"xmpp"}, TLSConfig: clientTLS(Domain, "http/1.1"), Header: ws.HandshakeHeaderHTTP(h), NetDial: dial,
+	}
 	c, br, hs, err := d.Dial(ctx, url)
 	if err != nil {
 		return nil, err
@@ -201,8 +211,8 @@ func (w *websocket) write(element string) error {
 	return w.raw(element)
 }
 
-func (w *websocket) open(to, lang string) (*Element, error) {
-	if err := w.raw(fmt.Sprintf("<open xmlns='%s' to='%s' version='1.0' xml:lang='%s'/>", nsFraming, to, lang)); err != nil {
+func (w *websocket) open(to, from, lang string) (*Element, error) {
+	if err := w.raw("<open xmlns='" + nsFraming + "' " + addresses(to, from, lang) + "/>"); err != nil {
 		return nil, err
 	}
 	return w.greeting()

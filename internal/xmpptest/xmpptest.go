@@ -30,6 +30,7 @@ import (
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/all"
+	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/storage"
 	"github.com/xmppd/xmppd/storage/postgres"
 	"github.com/xmppd/xmppd/storage/sqlite"
@@ -71,6 +72,8 @@ type Options struct {
 	Errors []string
 	// Now is the clock of the modules; nil: time.Now.
 	Now func() time.Time
+	// Still stops the server's timers; [Server.Pass] moves them and the clock.
+	Still bool
 }
 
 // Server is a running server. Its methods may be called from parallel tests.
@@ -79,11 +82,12 @@ type Server struct {
 	DB   all.DB
 	log  *log
 
+	clock *clock // nil: time passes
+
 	stopping sync.Once
 	stopErr  error
 
-	mu      sync.Mutex
-	waiting map[jid.JID][]chan struct{} // for the end of a session
+	closed, detached waiters // for sessions
 }
 
 // Start runs a server until the test has ended. The test fails if the server
@@ -91,7 +95,7 @@ type Server struct {
 // The handlers of each stage run in random order.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	s := &Server{DB: o.DB, log: &log{expected: o.Errors}, waiting: make(map[jid.JID][]chan struct{})}
+	s := &Server{DB: o.DB, log: &log{expected: o.Errors}}
 	if s.DB == nil {
 		s.DB = Open(t, o.Store)
 	}
@@ -108,10 +112,15 @@ func Start(t testing.TB, o Options) *Server {
 	if problems = append(problems, all.Problems(cfg)...); len(problems) > 0 {
 		t.Fatalf("configuration of the test: %v", problems)
 	}
+	var wheel *session.Wheel
+	if o.Still {
+		s.clock = newClock()
+		o.Now, wheel = s.clock.Now, s.clock.wheel
+	}
 	seed := seed()
 	var err error
 	s.Node, err = node.Start(context.Background(), node.Options{
-		Config: cfg, Log: slog.New(s.log), Version: "1.0-test", DB: s.DB, Cluster: o.Cluster, Now: o.Now,
+		Config: cfg, Log: slog.New(s.log), Version: "1.0-test", DB: s.DB, Cluster: o.Cluster, Now: o.Now, Wheel: wheel,
 		Tables: func(tables *modules.Tables) {
 			tables.Shuffle(rand.New(rand.NewPCG(seed, 0)))
 			s.watch(tables)
@@ -253,25 +262,3 @@ var credentials = sync.OnceValues(func() ([]storage.Credential, error) {
 type noStore struct{ auth.Store }
 
 func (noStore) Meta(context.Context, string) ([]byte, error) { return make([]byte, 32), nil }
-
-// watch has the server tell when a session has ended and all modules know.
-func (s *Server) watch(tables *modules.Tables) {
-	h := modules.NewHost(jid.JID{}, tables, nil, modules.Info{Name: "xmpptest"}, nil, nil, slog.New(slog.DiscardHandler), time.Now)
-	h.OnSession(modules.Closed, func(f *modules.Flight) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, c := range s.waiting[f.Session.JID] {
-			close(c)
-		}
-		delete(s.waiting, f.Session.JID)
-	})
-}
-
-// ended is closed when the next session of that full JID has ended.
-func (s *Server) ended(full jid.JID) <-chan struct{} {
-	c := make(chan struct{})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.waiting[full] = append(s.waiting[full], c)
-	return c
-}

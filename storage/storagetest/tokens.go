@@ -53,7 +53,7 @@ func use(nonce string, at time.Time, count int64) storage.TokenUse {
 	return storage.TokenUse{Nonce: []byte(nonce), At: at, Count: count}
 }
 
-// tokens walks an agent through the two slots of XEP-0484 §6.1.
+// tokens walks an agent through the two slots of XEP-0484 §5.1.
 func tokens(t *testing.T, d Database) {
 	ctx, s := t.Context(), openWith(t, d, Options{}, romeo, juliet)
 	hour := func(n int) time.Time { return noon.Add(time.Duration(n) * time.Hour) }

@@ -8,6 +8,7 @@ import ssl
 import sys
 
 import slixmpp
+from slixmpp import JID
 from slixmpp.exceptions import IqError, IqTimeout, XMPPError
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import StanzaPath
@@ -28,15 +29,22 @@ class Client(slixmpp.ClientXMPP):
         # A yes to every subscription request is not for the library to say.
         self.roster.auto_authorize = None
         self.roster.auto_subscribe = False
+        if r.get("sm"):
+            self.manage()
         self.use_ipv6 = False
         self.use_aiodns = False
         self.ca_certs = r["ca"]
         self.mechanism = ""
-        self.ready = self.loop.create_future()
         self.ended = self.loop.create_future()
-        self.add_event_handler("session_start", lambda _: self.settle(None))
+        self.online = asyncio.Event()
+        self.add_event_handler("session_resumed", lambda _: self.settle(None))
+        # With stream management the session has not started before it is enabled.
+        self.add_event_handler("sm_enabled" if r.get("sm") else "session_start", lambda _: self.settle(None))
         self.add_event_handler("auth_success", self.note_mechanism)
-        self.add_event_handler("failed_auth", lambda f: self.settle(f["condition"]))
+        self.unbind()
+        self.refused = ""  # the last condition: one mechanism after the other is tried
+        self.add_event_handler("failed_auth", self.note_refused)
+        self.add_event_handler("failed_all_auth", lambda _: self.settle(self.refused))
         self.add_event_handler("ssl_invalid_chain", lambda e: self.settle(str(e)))
         self.add_event_handler("connection_failed", lambda e: self.settle(str(e)))
         self.add_event_handler("stream_error", lambda e: show(event="stream-error", type=e["condition"]))
@@ -48,7 +56,40 @@ class Client(slixmpp.ClientXMPP):
         ):
             self.register_handler(Callback(name, StanzaPath(path), handle))
 
+    def unbind(self):
+        # Up to 1.8.4 slixmpp uses tls-unique where TLS 1.3 has none (RFC 9266), and
+        # knows nothing else. This is what later ones do.
+        mechanisms = self.plugin["feature_mechanisms"]
+        credentials = mechanisms.sasl_callback
+        mechanisms.sasl_callback = lambda *wanted: credentials(*wanted) | {"channel_binding": None}
+        mechanisms.use_mechs = {"SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1"}
+
+    def manage(self):
+        for plugin in ("xep_0191", "xep_0198", "xep_0280", "xep_0352"):
+            self.register_plugin(plugin)
+        self.sm, self.unacked, self.h = self.plugin["xep_0198"], [], None
+        self.sm.window = 1
+        self.add_filter("out_sync", self.remember)
+        self.add_event_handler("stanza_acked", lambda s: show(event="acked", id=s["id"]))
+        self.add_event_handler("sm_failed", self.note_failed)
+        for copy in ("carbon_received", "carbon_sent"):
+            self.add_event_handler(copy, self.on_copy)
+
+    def remember(self, stanza):
+        # Asking to resume makes slixmpp forget what was not acknowledged, before it
+        # can be sent again.
+        if stanza.name == "resume" and not self.sm.unacked_queue:
+            self.sm.unacked_queue.extend(self.unacked)
+        # Nor does it keep what was under way when the connection ended.
+        elif stanza.name == "message" and not self.sm.enabled_out:
+            self.unacked.append((0, stanza))
+        return stanza
+
+    def note_failed(self, failed):
+        self.h, self.unacked = failed.xml.get("h"), []
+
     def dial(self, r):
+        self.ready = self.loop.create_future()
         direct = r["tls"] == "direct"
         if "address" in inspect.signature(self.connect).parameters:  # up to 1.8
             self.connect((r["host"], r["port"]), use_ssl=direct, force_starttls=True)
@@ -58,15 +99,24 @@ class Client(slixmpp.ClientXMPP):
             self.connect(r["host"], r["port"])
 
     def settle(self, error):
+        if not error:
+            self.online.set()
         if not self.ready.done():
             self.ready.set_result(error)
 
     def note_mechanism(self, _):
         self.mechanism = self.plugin["feature_mechanisms"].mech.name
 
+    def note_refused(self, failure):
+        self.refused = failure["condition"]
+
     def gone(self, _):
-        self.settle("disconnected")
-        if not self.ended.done():
+        self.settle(self.refused or "disconnected")
+        self.online.clear()
+        if "xep_0198" in self.plugin:
+            self.unacked = list(self.sm.unacked_queue)
+            show(event="disconnected")
+        elif not self.ended.done():
             self.ended.set_result(None)
             show(event="closed")
 
@@ -74,6 +124,10 @@ class Client(slixmpp.ClientXMPP):
         delay = m.xml.find(DELAY)
         show(event="message", **{"from": m["from"].full}, type=m.xml.get("type", ""), id=m["id"], body=m["body"],
              delay="" if delay is None else delay.get("stamp"))
+
+    def on_copy(self, m):
+        copy = m["carbon_received"] or m["carbon_sent"]
+        show(event="copy", **{"from": copy["from"].full}, id=copy["id"], body=copy["body"])
 
     def on_presence(self, p):
         ns = "{jabber:client}"
@@ -117,6 +171,8 @@ class Requests:
         self.client.send_presence(pto=r.get("to"), ptype=r.get("type"), pshow=r.get("show"), pstatus=r.get("status"))
 
     async def message(self, r):
+        if "xep_0198" in self.client.plugin:
+            await self.client.online.wait()
         m = self.client.make_message(mto=r["to"], mbody=r["body"], mtype=r["type"])
         m["id"] = r["id"]
         m.send()
@@ -139,6 +195,37 @@ class Requests:
     async def items(self, r):
         items = (await self.client.plugin["xep_0030"].get_items(jid=r["to"], local=False))["disco_items"]
         return {"items": [str(i[0]) for i in items["items"]]}
+
+    async def carbons(self, r):
+        await self.client.plugin["xep_0280"].enable()
+
+    async def inactive(self, r):
+        self.client.plugin["xep_0352"].send_inactive()
+
+    async def active(self, r):
+        self.client.plugin["xep_0352"].send_active()
+
+    async def block(self, r):
+        await self.client.plugin["xep_0191"].block(JID(r["to"]))
+
+    async def unblock(self, r):
+        await self.client.plugin["xep_0191"].unblock(JID(r["to"]))
+
+    async def blocked(self, r):
+        found = await self.client.plugin["xep_0191"].get_blocked()
+        return {"items": sorted(map(str, found["blocklist"]["items"]))}
+
+    async def cut(self, r):
+        self.client.abort()
+
+    async def reconnect(self, r):
+        sm = self.client.sm.sm_id
+        self.client.h = None
+        self.client.dial(r)
+        error = await self.client.ready
+        if error:
+            raise XMPPError(error)
+        return {"jid": self.client.boundjid.full, "resumed": self.client.sm.sm_id == sm, "h": self.client.h}
 
     async def close(self, r):
         self.client.disconnect()
