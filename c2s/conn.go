@@ -450,7 +450,6 @@ func (c *conn) ends(err error) {
 func (c *conn) waits(err error) {
 	s := c.session
 	c.t.Abort(err)
-	c.stream.remember(s.Stream.H, streamMemory)
 	c.srv.Router.Fire(modules.Detached, s)
 	c.srv.Log.Info("session waits for its client", "account", s.JID.Bare().String(), "resource", s.JID.Resource(), "session", s.Ref.ID, "reason", reason(err))
 }

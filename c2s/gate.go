@@ -77,12 +77,15 @@ func (g *gate) leave() {
 	g.free++
 }
 
-// take waits for a place for the connection. The time in the queue does not count
-// against the login timeout.
-func (c *conn) take(l line) {
+// take waits for a place for the connection.
+func (c *conn) take(l line) { c.wait(func() { c.srv.gate.enter(l) }) }
+
+// wait is for waiting that is not the client's fault: it does not count against
+// the login timeout.
+func (c *conn) wait(fn func()) {
 	began := time.Now()
 	c.queuing.Store(began.UnixNano())
-	c.srv.gate.enter(l)
+	fn()
 	c.queued.Add(int64(time.Since(began))) // first: for a moment it counts twice, not never
 	c.queuing.Store(0)
 }
@@ -116,12 +119,12 @@ func (c *conn) yield(l line) {
 }
 
 // aside gives the place, if there is one, to others while waiting for something.
-func (c *conn) aside(wait func()) {
+func (c *conn) aside(fn func()) {
 	if c.inside {
 		c.srv.gate.leave()
 		defer c.take(returning)
 	}
-	wait()
+	c.wait(fn)
 }
 
 // line is where the step of a login queues.
@@ -164,3 +167,13 @@ func (t *turn) Enter() {
 
 // Leave implements transport.Turn.
 func (t *turn) Leave() { t.c.srv.gate.leave() }
+
+// https is the place of a handshake of which no connection is known yet,
+// implementing transport.Turn.
+type https struct{ g *gate }
+
+// Enter implements transport.Turn.
+func (t https) Enter() { t.g.enter(newcomers) }
+
+// Leave implements transport.Turn.
+func (t https) Leave() { t.g.leave() }

@@ -98,6 +98,7 @@ func New(o Options) *Server {
 		Buffers:    new(transport.Buffers),
 		Limits:     s.strangerLimits(),
 		WriteStall: cfg.Limits.WriteStall,
+		HTTPS:      https{s.gate},
 	}
 	s.Wheel.Add(sweeper{s}, sweepInterval, true)
 	s.tlsPlain = o.TLS.Clone()

@@ -43,6 +43,7 @@ func (n *certifier) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 	}
 	if s, ok := hello.Conn.(*sock); ok {
 		s.leaf = cert.Certificate[0]
+		s.hold()
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -26,6 +26,7 @@ type sock struct {
 	o        *Options
 	blocking atomic.Bool
 	closing  atomic.Bool // set once, under mu
+	held     atomic.Bool // a place of Options.HTTPS
 
 	// Of the reading goroutine.
 	turn     Turn          // during a handshake, which holds a place
@@ -99,10 +100,27 @@ func (s *sock) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// hold takes a place for a handshake that net/http runs, once the peer's hello is
+// there; the next read, or the end of the connection, gives it back.
+func (s *sock) hold() {
+	if s.turn == nil && s.o.HTTPS != nil {
+		s.o.HTTPS.Enter()
+		s.held.Store(true)
+	}
+}
+
+// letOthers gives the place of hold back.
+func (s *sock) letOthers() {
+	if s.held.Swap(false) {
+		s.o.HTTPS.Leave()
+	}
+}
+
 // letGo reads during a handshake. The peer is computing, not we: others may have
 // the place; and the time until it is our turn again is not the peer's.
 func (s *sock) letGo(p []byte) (int, error) {
 	if s.turn == nil {
+		s.letOthers()
 		return s.c.Read(p)
 	}
 	began := time.Now()

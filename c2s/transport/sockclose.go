@@ -135,6 +135,7 @@ func (s *sock) abort(cause error) {
 
 // Close closes the descriptor; calls after the first do nothing.
 func (s *sock) Close() error {
+	s.letOthers()
 	s.mu.Lock()
 	s.stop(nil)
 	closed := s.closed

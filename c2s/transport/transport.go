@@ -130,6 +130,9 @@ type Options struct {
 	// WriteStall is how long a peer may take nothing of what is pending before
 	// the connection is closed with ErrWriteStall; 0: 30 s.
 	WriteStall time.Duration
+	// HTTPS bounds the handshakes of connections that NewListener accepts; nil: they
+	// are not bounded.
+	HTTPS Turn
 	// HandshakeTimeout limits a TLS handshake; 0: 10 s.
 	HandshakeTimeout time.Duration
 	// Linger is how long Finish waits for the peer to read and to close; 0: 2 s.

@@ -32,6 +32,7 @@ type receiver struct {
 	uptodate  bool          // all that was stored has been sent
 	opening   bool          // the session takes messages as soon as stage Available is over
 	asked     bool          // a ping is on its way
+	restored  bool          // by a start, and not resumed since; the reader's
 	copied    int64         // seq of the last message that the client had as a carbon; the sender's
 	sent      int64         // seq of the last message sent
 	confirmed int64         // and of the last that the client has for sure
@@ -239,16 +240,21 @@ func (r *receiver) give(row storage.Message) bool {
 	return r.session.Outbox.AppendStored(stanza.WithDelay(row.XML, r.m.host.Domain, row.Arrived), row.Seq)
 }
 
-// room reports whether there is room in the outbox. With wait it waits for it:
-// a client that reads nothing at all is closed by its outbox, which ends this.
+// room reports whether there is room in the outbox. With wait it waits for it, as
+// long as the client reads: whoever waits here does not notice that it has gone.
 func (r *receiver) room(wait bool) bool {
 	out := r.session.Outbox
+	least, since := out.Queued(), time.Now()
 	for out.Queued() >= highWater {
 		out.Flush()
-		if out.Queued() < highWater {
+		n := out.Queued()
+		if n < highWater {
 			break
 		}
-		if !wait || out.Closed() {
+		if n < least {
+			least, since = n, time.Now()
+		}
+		if !wait || out.Closed() || !out.Attached() || time.Since(since) > patience {
 			return false
 		}
 		time.Sleep(recheck)
@@ -287,13 +293,18 @@ func (r *receiver) confirm(upTo int64) {
 // restored goes on behind the messages that the session was being sent when the
 // process was restarted.
 func (m *Module) restored(f *modules.Flight) {
-	seq := f.Session.Outbox.LastStored()
-	if seq == 0 {
-		return
-	}
 	r := m.receiver(f.Session, f.Owner)
-	r.sent = seq
-	if m.hold(r) {
+	r.sent = f.Session.Outbox.LastStored()
+	r.restored = true
+	if r.sent > 0 && m.hold(r) {
 		f.Session.Outbox.OnConfirmed(r.confirm)
+	}
+}
+
+// resumed looks for what was stored while the process was being restarted.
+func (m *Module) resumed(f *modules.Flight) {
+	if r := m.slot.Load(f.Session); r != nil && r.restored {
+		r.restored = false
+		m.deliver(r.owner)
 	}
 }

@@ -82,6 +82,7 @@ func (m *Module) Init(h *modules.Host) error {
 	h.Presence(modules.Sent, modules.Check, m.presenceChanges)
 	h.OnSession(modules.Available, m.available)
 	h.OnSession(modules.Restored, m.restored)
+	h.OnSession(modules.Resumed, m.resumed)
 	h.OnSession(modules.Closed, m.closed)
 	m.declareCommands()
 	return nil
