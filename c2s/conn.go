@@ -429,7 +429,7 @@ func (c *conn) finish(err error) {
 	case lost(err) && c.stream != nil && c.stream.detach(c):
 		c.placed(departures, func() { c.waits(err) })
 	case c.stream == nil || c.stream.finish():
-		c.placed(departures, func() { c.ends(err) })
+		c.placed(parting(err), func() { c.ends(err) })
 	}
 	c.bound.Store(true)
 	c.srv.forget(c)

@@ -1,6 +1,7 @@
 package c2s
 
 import (
+	"errors"
 	"runtime"
 	"strings"
 	"sync"
@@ -142,6 +143,15 @@ func (c *conn) stage() line {
 		return returning
 	}
 	return newcomers
+}
+
+// parting is where the end of a session queues. Somebody waits for it if the
+// resource has been bound again.
+func parting(err error) line {
+	if bad, ok := errors.AsType[*stanza.StreamError](err); ok && bad.Condition == stanza.StreamConflict {
+		return returning
+	}
+	return departures
 }
 
 // busy tells a client to come later.

@@ -1,9 +1,6 @@
 package c2s_test
 
 import (
-	"context"
-	"crypto/tls"
-	"log/slog"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -11,52 +8,12 @@ import (
 
 	"mellium.im/sasl"
 
-	"github.com/xmppd/xmppd/auth"
-	"github.com/xmppd/xmppd/c2s"
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/internal/xmpptest"
-	"github.com/xmppd/xmppd/jid"
-	"github.com/xmppd/xmppd/modules"
-	"github.com/xmppd/xmppd/modules/ping"
-	"github.com/xmppd/xmppd/router"
-	"github.com/xmppd/xmppd/session"
-	"github.com/xmppd/xmppd/storage"
 )
 
 // These tests run in virtual time (testing/synctest): an hour passes at once when
 // everybody waits.
-
-// one is a store with one account.
-type one struct {
-	auth.Store
-	user        jid.JID
-	credentials []storage.Credential
-}
-
-func (o *one) Account(_ context.Context, user jid.JID) (storage.Account, error) {
-	if user != o.user {
-		return storage.Account{}, storage.ErrNotFound
-	}
-	return storage.Account{JID: user, Credentials: o.credentials}, nil
-}
-
-func (o *one) AccountExists(_ context.Context, user jid.JID) (bool, error) {
-	return user == o.user, nil
-}
-
-func (*one) Meta(context.Context, string) ([]byte, error) { return make([]byte, 32), nil }
-
-func (*one) Join(r *storage.Run) { r.Begin(); r.End() }
-
-func (*one) Stream(context.Context, string) (storage.Stream, error) {
-	return storage.Stream{}, storage.ErrNotFound
-}
-
-func (*one) SaveSnapshots(context.Context, []storage.Snapshot) error { return nil }
-
-func (*one) TakeSnapshots(context.Context, int) ([]storage.Snapshot, error) { return nil, nil }
-
-func (*one) DeleteStreams(context.Context, time.Time, int) (int, error) { return 0, nil }
 
 // pipes is a listener whose connections are pipes.
 type pipes struct {
@@ -77,42 +34,12 @@ func (p *pipes) Close() error { close(p.done); return nil }
 
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// serve runs a server with the module ping until the test ends; dial connects.
+// serve runs a server with a listener until the test ends; dial connects.
 func serve(t *testing.T, cfg *config.Config) (dial func() *xmpptest.Client) {
-	store := &one{user: jid.MustParse("romeo@localhost")}
-	backend, err := auth.New(t.Context(), store, auth.Options{
-		Iterations: func() int { return 4096 },
-		Pair:       auth.Limit{Free: 2, Base: 4 * time.Second, Max: time.Minute, Forget: time.Hour},
-		Address:    auth.Limit{Free: 100, Base: time.Second, Max: time.Second, Forget: time.Hour},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if store.credentials, err = backend.Derive(t.Context(), xmpptest.Password); err != nil {
-		t.Fatal(err)
-	}
-	cfg.TLS.Required = false
-	log, wheel, registry := slog.New(slog.DiscardHandler), session.NewWheel(time.Now()), session.NewRegistry(1, nil)
-	r := router.New(router.Options{Log: log, Now: time.Now, Accounts: store, Registry: registry, Wheel: wheel, MaxAsks: 10})
-	domain, tables, module := jid.MustParse(xmpptest.Domain), modules.NewTables(), ping.New(wheel)
-	h := modules.NewHost(domain, tables, r, module.Info(), func(into any) error { return cfg.DecodeModule("ping", into) }, nil, log, time.Now)
-	if err := module.Init(h); err != nil {
-		t.Fatal(err)
-	}
-	r.AddDomain(domain, tables)
-	s := c2s.New(c2s.Options{Log: log, Config: func() *config.Config { return cfg }, Router: r, Registry: registry, Auth: backend, Wheel: wheel, Store: store, Now: time.Now, TLS: new(tls.Config)})
-
-	stop := make(chan struct{})
+	s := open(t, cfg, new(one), nil)
 	l := &pipes{make(chan net.Conn), make(chan struct{})}
-	go wheel.Run(stop)
 	go s.Serve(l, false)
-	t.Cleanup(func() {
-		l.Close()
-		if err := s.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-		close(stop)
-	})
+	t.Cleanup(func() { l.Close() })
 	return func() *xmpptest.Client {
 		client, server := net.Pipe()
 		l.c <- server

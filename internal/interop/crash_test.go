@@ -13,7 +13,7 @@ import (
 // handled.
 func TestCrash(t *testing.T) {
 	t.Parallel()
-	crashes(t, "sqlite", 25)
+	crashes(t, "sqlite", 50)
 }
 
 func TestCrashPostgreSQL(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 // Messages come once and in order, and nobody's presence changes.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	restarts(t, "sqlite", 25)
+	restarts(t, "sqlite", 50)
 }
 
 func TestRestartPostgreSQL(t *testing.T) {

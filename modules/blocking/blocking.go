@@ -18,6 +18,7 @@ import (
 
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/internal/cache"
 	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
@@ -70,7 +71,7 @@ type Module struct {
 	roster   Roster
 	services modules.Services // nil: the module is switched off
 	log      *slog.Logger
-	cache    cache
+	cache    cache.Cache[*list]
 	lines    [64]sync.Mutex // by owner, see change
 	seed     maphash.Seed
 	ids      atomic.Uint64        // of pushes
@@ -107,7 +108,7 @@ func (m *Module) Init(h *modules.Host) error {
 		return err
 	}
 	m.services, m.log = h, h.Log
-	m.cache.setLimit(d.opts.CacheItems)
+	m.cache.SetLimit(d.opts.CacheItems)
 
 	h.IQ(stanza.Get, modules.Self, ns, "blocklist", d.get)
 	h.IQ(stanza.Set, modules.Self, ns, "block", d.block)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"sync"
 
 	"github.com/xmppd/xmppd/jid"
 )
@@ -12,73 +11,15 @@ import (
 // page is how many blocklists are read in one query.
 const page = 500
 
-// cache holds the blocklists of the accounts that were asked for, up to a number
-// of items; a list without items counts as one. What makes room is arbitrary: a
-// wrong choice costs one query.
-type cache struct {
-	mu    sync.RWMutex
-	lists map[jid.JID]*list
-	size  int
-	limit int
-	// dropped counts calls of drop: what was read from the store before one of
-	// them may be old and is not put in.
-	dropped uint64
-}
-
-func (c *cache) setLimit(items int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.limit = items
-}
-
-func (c *cache) get(owner jid.JID) (l *list, dropped uint64) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.lists[owner], c.dropped
-}
-
-func (l *list) size() int { return len(l.items) + 1 }
-
-func (c *cache) put(owner jid.JID, l *list, dropped uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.dropped != dropped || l.size() > c.limit {
-		return
-	}
-	c.remove(owner)
-	for other := range c.lists {
-		if c.size+l.size() <= c.limit {
-			break
-		}
-		c.remove(other)
-	}
-	if c.lists == nil {
-		c.lists = make(map[jid.JID]*list)
-	}
-	c.lists[owner] = l
-	c.size += l.size()
-}
-
-func (c *cache) drop(owner jid.JID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.dropped++
-	c.remove(owner)
-}
-
-func (c *cache) remove(owner jid.JID) {
-	if l := c.lists[owner]; l != nil {
-		c.size -= l.size()
-		delete(c.lists, owner)
-	}
-}
+// Size implements cache.Value: a list without items is worth remembering too.
+func (l *list) Size() int { return len(l.items) + 1 }
 
 // list is the blocklist of an account; one that does not exist blocks nobody.
 func (m *Module) list(ctx context.Context, owner jid.JID) (*list, error) {
-	l, dropped := m.cache.get(owner)
-	if l != nil {
+	if l, ok := m.cache.Get(owner); ok {
 		return l, nil
 	}
+	mark := m.cache.Mark()
 	rows, err := m.store.Blocklists(ctx, []jid.JID{owner})
 	if err != nil {
 		return nil, fmt.Errorf("read blocklist: %w", err)
@@ -87,8 +28,8 @@ func (m *Module) list(ctx context.Context, owner jid.JID) (*list, error) {
 	for i := range rows {
 		items[i] = rows[i].JID
 	}
-	l = newList(items)
-	m.cache.put(owner, l, dropped)
+	l := newList(items)
+	m.cache.Put(owner, l, mark)
 	return l, nil
 }
 
@@ -100,7 +41,7 @@ func (m *Module) Load(ctx context.Context, accounts iter.Seq[jid.JID]) error {
 	}
 	var missing []jid.JID
 	for account := range accounts {
-		if l, _ := m.cache.get(account); l != nil || !m.services.Hosted(account.Domain()) {
+		if _, ok := m.cache.Get(account); ok || !m.services.Hosted(account.Domain()) {
 			continue
 		}
 		if missing = append(missing, account); len(missing) == page {
@@ -117,7 +58,7 @@ func (m *Module) Load(ctx context.Context, accounts iter.Seq[jid.JID]) error {
 }
 
 func (m *Module) loadPage(ctx context.Context, owners []jid.JID) error {
-	_, dropped := m.cache.get(owners[0])
+	mark := m.cache.Mark()
 	rows, err := m.store.Blocklists(ctx, owners)
 	if err != nil {
 		return fmt.Errorf("read blocklists: %w", err)
@@ -127,7 +68,7 @@ func (m *Module) loadPage(ctx context.Context, owners []jid.JID) error {
 		items[row.Owner] = append(items[row.Owner], row.JID)
 	}
 	for _, owner := range owners {
-		m.cache.put(owner, newList(items[owner]), dropped)
+		m.cache.Put(owner, newList(items[owner]), mark)
 	}
 	return nil
 }
@@ -139,8 +80,8 @@ func (m *Module) Blocked(ctx context.Context, owner, other jid.JID) (bool, error
 	if m.services == nil {
 		return false, nil
 	}
-	l, _ := m.cache.get(owner)
-	if l == nil {
+	l, ok := m.cache.Get(owner)
+	if !ok {
 		if !m.services.Hosted(owner.Domain()) {
 			return false, nil
 		}

@@ -51,7 +51,7 @@ func TestCache(t *testing.T) {
 	t.Parallel()
 	s := &memory{lists: map[string][]string{"romeo@capulet.lit": {"tybalt@x", "paris@x"}}}
 	_, m := world(t, s, nil)
-	m.cache.setLimit(4)
+	m.cache.SetLimit(4)
 	romeo, juliet, nurse := jid.MustParse("romeo@capulet.lit"), jid.MustParse("juliet@capulet.lit"), jid.MustParse("nurse@elsewhere.lit")
 	check := func(owner jid.JID, other string, want bool, queries int) {
 		t.Helper()
@@ -68,11 +68,17 @@ func TestCache(t *testing.T) {
 	check(romeo, "paris@x", true, 0)
 	check(nurse, "paris@x", false, 0) // not of this server
 
-	// Another one makes room; never is there more than the limit.
+	// There is room for two items and the two accounts, not for a third.
 	check(jid.MustParse("peter@capulet.lit"), "x", false, 1)
-	if m.cache.size > 4 {
-		t.Errorf("%d items are held", m.cache.size)
+	for _, owner := range []jid.JID{romeo, juliet} {
+		if _, err := m.Blocked(t.Context(), owner, nurse); err != nil {
+			t.Fatal(err)
+		}
 	}
+	if s.queries == 0 {
+		t.Error("the lists of three are held")
+	}
+	s.queries = 0
 
 	// What changes while it is read is not kept.
 	m.Invalidated(juliet)

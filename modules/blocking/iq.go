@@ -113,7 +113,7 @@ func (d *domain) userRemoved(ctx context.Context, owner jid.JID) error {
 	if _, err := d.store.Unblock(ctx, owner, nil); err != nil && !errors.Is(err, storage.ErrNotFound) {
 		return err
 	}
-	d.cache.drop(owner)
+	d.cache.Drop(owner)
 	d.h.Invalidate(name, owner)
 	return nil
 }

@@ -50,7 +50,7 @@ func (d *domain) changeInLine(ctx context.Context, owner jid.JID, e edit, store 
 	if err != nil {
 		return err
 	}
-	d.cache.drop(owner)
+	d.cache.Drop(owner)
 	before := newList(items)
 	after := e.apply(before)
 	d.tell(owner, after, e)
@@ -131,7 +131,7 @@ func (d *domain) restored(f *modules.Flight) {
 
 // Invalidated is called when another node has changed a blocklist.
 func (m *Module) Invalidated(owner jid.JID) {
-	m.cache.drop(owner)
+	m.cache.Drop(owner)
 	ctx := context.Background()
 	if err := m.catchUpAll(ctx, owner); err != nil {
 		m.log.Error("change of a blocklist not passed on", "account", owner.String(), "error", err)

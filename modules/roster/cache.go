@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/storage"
@@ -24,81 +23,24 @@ type contact struct {
 	sub storage.Subscription
 }
 
-// cache holds the contacts of the accounts that were asked for, up to a number
-// of contacts. What makes room is arbitrary: a wrong choice costs one query.
-type cache struct {
-	mu      sync.RWMutex
-	rosters map[jid.JID]*contacts
-	size    int
-	limit   int
-	// dropped counts calls of drop: what was read from the store before one of
-	// them may be old and is not put in.
-	dropped uint64
-}
-
-func (c *cache) setLimit(contacts int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.limit = contacts
-}
-
-func (c *cache) get(owner jid.JID) (r *contacts, dropped uint64) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.rosters[owner], c.dropped
-}
-
-func (r *contacts) size() int { return len(r.list) + 1 }
-
-func (c *cache) put(owner jid.JID, r *contacts, dropped uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.dropped != dropped || r.size() > c.limit {
-		return
-	}
-	c.remove(owner)
-	for other := range c.rosters {
-		if c.size+r.size() <= c.limit {
-			break
-		}
-		c.remove(other)
-	}
-	if c.rosters == nil {
-		c.rosters = make(map[jid.JID]*contacts)
-	}
-	c.rosters[owner] = r
-	c.size += r.size()
-}
-
-func (c *cache) drop(owner jid.JID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.dropped++
-	c.remove(owner)
-}
-
-func (c *cache) remove(owner jid.JID) {
-	if r := c.rosters[owner]; r != nil {
-		c.size -= r.size()
-		delete(c.rosters, owner)
-	}
-}
+// Size implements cache.Value: that there are none is worth remembering too.
+func (r *contacts) Size() int { return len(r.list) + 1 }
 
 // Invalidated forgets what is cached of a roster that another node has changed;
 // it belongs to Invalidates in Services.Invalidate.
-func (m *Module) Invalidated(owner jid.JID) { m.cache.drop(owner) }
+func (m *Module) Invalidated(owner jid.JID) { m.cache.Drop(owner) }
 
 // contacts reads the contacts of an account; one that does not exist has none.
 func (m *Module) contacts(ctx context.Context, owner jid.JID) (*contacts, error) {
-	r, dropped := m.cache.get(owner)
-	if r != nil {
+	if r, ok := m.cache.Get(owner); ok {
 		return r, nil
 	}
+	mark := m.cache.Mark()
 	items, err := m.items(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
-	r = &contacts{list: make([]contact, 0, len(items))}
+	r := &contacts{list: make([]contact, 0, len(items))}
 	for i := range items {
 		if items[i].Sub != storage.SubNone {
 			r.list = append(r.list, contact{items[i].Contact, items[i].Sub})
@@ -106,7 +48,7 @@ func (m *Module) contacts(ctx context.Context, owner jid.JID) (*contacts, error)
 		r.requests = r.requests || items[i].PendingIn != nil
 	}
 	slices.SortFunc(r.list, func(a, b contact) int { return strings.Compare(a.jid.String(), b.jid.String()) })
-	m.cache.put(owner, r, dropped)
+	m.cache.Put(owner, r, mark)
 	return r, nil
 }
 

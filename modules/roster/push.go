@@ -41,7 +41,7 @@ func (d *domain) change(ctx context.Context, e edit) (storage.RosterChange, erro
 		return c, err
 	}
 	if c.Changed {
-		d.cache.drop(e.owner)
+		d.cache.Drop(e.owner)
 		d.h.Invalidate(Invalidates, e.owner)
 	}
 	visible := c.New.Version != c.Old.Version && (c.Old.Listed || c.New.Listed)

@@ -16,6 +16,7 @@ import (
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/internal/cache"
 	"github.com/xmppd/xmppd/modules/internal/visible"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
@@ -64,7 +65,7 @@ type Module struct {
 
 	store  Store
 	limits func() config.Limits
-	cache  cache
+	cache  cache.Cache[*contacts]
 	lines  [64]sync.Mutex // by owner, see change
 	seed   maphash.Seed
 	ids    atomic.Uint64 // of stanzas of the server
@@ -100,7 +101,7 @@ func (m *Module) Init(h *modules.Host) error {
 	if err := h.Config(&d.opts); err != nil {
 		return err
 	}
-	m.cache.setLimit(d.opts.CacheContacts)
+	m.cache.SetLimit(d.opts.CacheContacts)
 
 	h.IQ(stanza.Get, modules.Self, ns, "query", d.get)
 	h.IQ(stanza.Set, modules.Self, ns, "query", d.set)
