@@ -158,6 +158,7 @@ func (c *conn) resume(e stanza.Elem) (answer []byte, ok bool, bad *stanza.Stream
 		return smFailed("item-not-found", nil), false, nil // as if there were none
 	}
 	if !r.take(c) {
+		c.aside(r.ended) // its count is being written
 		return c.unknownStream(id), false, nil
 	}
 	s := r.session
@@ -191,11 +192,19 @@ func (c *conn) unknownStream(id string) []byte {
 // the client has not got. It reports whether to read on.
 func (c *conn) carryOn(head ...[]byte) bool {
 	s := c.session
+	c.srv.mu.Lock()
+	if c.srv.closing {
+		// The connection is told to go; the session stays for the next start.
+		c.srv.mu.Unlock()
+		r := c.stream
+		c.stream, c.session = nil, nil
+		r.giveUp(c)
+		return c.quit(&stanza.StreamError{Condition: stanza.StreamSystemShutdown})
+	}
 	first := c.out.Surrender()
 	for _, xml := range head {
 		first = c.t.AppendElement(first, xml)
 	}
-	c.srv.mu.Lock()
 	c.out = s.Outbox
 	c.loggedIn = true
 	c.srv.strange.Add(-1)

@@ -104,11 +104,12 @@ func (t *streams) all() []*stream {
 func (r *stream) management() session.Management {
 	by := r.session.JID.DomainJID()
 	return session.Management{
-		Limit: int(r.srv.Config().Limits.UnackedBytes),
-		Now:   r.srv.Wheel.Now,
-		Asked: func() { r.arm(seconds(r.srv.Config().Streams.AckTimeout)) },
-		Ended: func() { r.end(r.session.Outbox.Ended()) },
-		Stamp: func(xml []byte, at int64) []byte { return stamped(xml, by, at) },
+		Limit:     int(r.srv.Config().Limits.UnackedBytes),
+		Resumable: r.max > 0,
+		Now:       r.srv.Wheel.Now,
+		Asked:     func() { r.arm(seconds(r.srv.Config().Streams.AckTimeout)) },
+		Ended:     func() { r.end(r.session.Outbox.Ended()) },
+		Stamp:     func(xml []byte, at int64) []byte { return stamped(xml, by, at) },
 	}
 }
 
@@ -274,6 +275,17 @@ func (r *stream) forget() {
 		r.srv.streams.remove(r)
 	}
 	r.finish()
+}
+
+// ended returns when the session has ended, or has not for long.
+func (r *stream) ended() {
+	const patience = 10 * time.Second // more than a commit may take
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case <-r.session.Done():
+	case <-t.C:
+	}
 }
 
 // finish marks the session as over for the connection that it has; it reports

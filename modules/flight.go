@@ -29,6 +29,9 @@ type Flight struct {
 	// Delivered is how many sessions got the message; known from stage Missed and
 	// Copy on.
 	Delivered int
+	// Owed: the sender was told long ago that the message has been taken. Limits of
+	// the account do not apply any more.
+	Owed bool
 	// Absent: nobody gets the message now and it may be stored for later.
 	Absent bool
 

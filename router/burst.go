@@ -52,7 +52,6 @@ type leg struct {
 	after  []func()
 	plan   []session.Entry // backs Planned
 	missed []session.Entry // of plan: vanished before the delivery
-	again  bool            // a session has left the message behind: it was delivered once
 }
 
 // origin remembers a message that went to other nodes, for stage Missed.

@@ -225,7 +225,7 @@ func (b *Burst) finish(l *leg) {
 		l.Planned = missed
 		b.missed(l)
 	}
-	if l.Planned = got; l.again {
+	if l.Planned = got; l.Owed {
 		l.committed()
 		return
 	}
@@ -303,7 +303,7 @@ func (r *Router) missedRemote(o *origin, xml []byte) {
 
 // refuse answers a message whose rows could not be written.
 func (b *Burst) refuse(l *leg, err error) {
-	if l.again {
+	if l.Owed {
 		b.lost, b.lostBy = b.lost+1, err // nobody to tell; see Unacked
 		return
 	}

@@ -146,7 +146,7 @@ func (b *Burst) handOn(l *leg, s *session.Session, xml []byte) (kept bool) {
 	if had {
 		return false
 	}
-	l.Absent, l.again = true, true
+	l.Absent, l.Owed = true, true
 	if !b.pass(l, l.tables, modules.Received, modules.Archive) || len(l.rows) == 0 {
 		return false
 	}

@@ -14,6 +14,8 @@ const nsSM = "urn:xmpp:sm:3"
 type Management struct {
 	// Limit is how many bytes the queue may hold, confirmed or not written yet.
 	Limit int
+	// Resumable: the client may come back to the session over another link.
+	Resumable bool
 	// Now is a coarse clock in Unix seconds.
 	Now func() int64
 	// Asked is called when the client has been asked to acknowledge and owed no
@@ -36,6 +38,7 @@ type managed struct {
 	acked     uint32 // of these confirmed
 	stored    int    // bytes of messages that stand in the log of the account, which bounds them
 	full      bool   // the queue has reached its limit: the session ends
+	unasked   int    // bytes of stanzas that have been queued since the last <r/>
 	due       bool   // a message has been queued since the last <r/>
 	asked     int64  // Unix seconds of the <r/> that is not answered; 0: none
 	confirmed func(seq int64)
@@ -57,8 +60,8 @@ type Pending struct {
 }
 
 // Manage switches stream management on: what is appended from now on counts and
-// stays until the client has confirmed it (XEP-0198 §4).
-// answer, if there is one, is queued as the last thing that does not.
+// stays until the client has confirmed it (XEP-0198 §4). answer, if there is one,
+// is queued as the last thing that does not.
 func (o *Outbox) Manage(m Management, answer []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -95,6 +98,10 @@ func (o *Outbox) OnConfirmed(fn func(seq int64)) {
 	}
 }
 
+// askBytes is after how many bytes without a message the client is asked too: the
+// queue must not fill up with what nobody asked about.
+func (m *managed) askBytes() int { return min(64<<10, m.limit/8) }
+
 // request asks for an acknowledgement behind what is queued (XEP-0198 §4), once
 // in a burst that holds messages; mu is held.
 func (o *Outbox) request() {
@@ -102,7 +109,7 @@ func (o *Outbox) request() {
 	if m == nil || !m.due || o.closed {
 		return
 	}
-	m.due = false
+	m.due, m.unasked = false, 0
 	const r = "<r xmlns='" + nsSM + "'/>"
 	c := o.tail(len(r))
 	before := len(c.buf)
@@ -133,7 +140,7 @@ func (o *Outbox) Ack(h uint32) *stanza.StreamError {
 	m := o.managed
 	n := h - m.acked
 	if n > m.out-m.acked {
-		e := tooHigh(h, m.out)
+		e := wrongCount(h, m.acked, m.out)
 		o.mu.Unlock()
 		return e
 	}
@@ -182,12 +189,15 @@ func (o *Outbox) next(c *chunk) {
 	o.queue = o.queue[:len(o.queue)-1]
 }
 
-func tooHigh(h, sent uint32) *stanza.StreamError {
+// wrongCount is for a count that is higher than what was sent, or lower than what
+// has been confirmed.
+func wrongCount(h, acked, sent uint32) *stanza.StreamError {
 	b := stanza.NewBuilder(nil).Open("handled-count-too-high", nsSM).Attr("h", utoa(h)).Attr("send-count", utoa(sent))
-	return &stanza.StreamError{
-		Condition: stanza.StreamUndefinedCondition, App: b.Bytes(),
-		Text: "You acknowledged " + utoa(h) + " stanzas, but I only sent you " + utoa(sent) + " so far.",
+	text := "You acknowledged " + utoa(h) + " stanzas, but I only sent you " + utoa(sent) + " so far."
+	if int32(h-acked) < 0 {
+		text = "You acknowledged " + utoa(h) + " stanzas, but had acknowledged " + utoa(acked) + " before."
 	}
+	return &stanza.StreamError{Condition: stanza.StreamUndefinedCondition, App: b.Bytes(), Text: text}
 }
 
 // Detach takes the link away. The outbox goes on taking stanzas for a client
@@ -226,7 +236,7 @@ func (o *Outbox) Attach(link Link, head []byte) {
 	defer o.mu.Unlock()
 	m := o.managed
 	o.link, o.epoch, o.finish = link, o.epoch+1, o.closed || m.full
-	m.out, m.due, m.stored = m.acked, false, 0
+	m.out, m.due, m.stored, m.unasked = m.acked, false, 0, 0
 	o.requeue(head, func(xml []byte, it item, _ bool) {
 		switch {
 		case !it.has(counted):

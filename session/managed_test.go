@@ -374,3 +374,49 @@ func TestManagedAtRandom(t *testing.T) {
 		}
 	}
 }
+
+// What is no message is asked about too, before the queue is full of it.
+func TestManagedAsksForPresenceToo(t *testing.T) {
+	t.Parallel()
+	w := new(wire)
+	o := manage(w, 8000, nil) // asks after 1000 bytes
+	presence := []byte("<presence>" + strings.Repeat("x", 180) + "</presence>")
+	for i := range 20 {
+		if !o.Append(presence) {
+			t.Fatalf("presence %d was refused", i)
+		}
+		o.Flush()
+	}
+	if n := strings.Count(w.text(), askedXML); n != 4 {
+		t.Errorf("asked %d times for 20 stanzas of 200 bytes", n)
+	}
+}
+
+// A connection that takes nothing costs the client its connection, not its
+// session, as long as the queue has room.
+func TestManagedLeavesASlowLink(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{stalled: true}
+		o := manage(w, 1<<20, nil)
+		o.managed.Resumable, o.managed.Stamp = true, nil
+		o.SetLimit(1000)
+		n := 0
+		for ; o.Attached(); n++ {
+			if !o.Append([]byte("<message>0123456789</message>")) {
+				t.Fatal("refused")
+			}
+			o.Flush()
+		}
+		synctest.Wait()
+		if o.Closed() || w.aborted != ErrSlowConsumer {
+			t.Errorf("closed %v, link aborted by %v", o.Closed(), w.aborted)
+		}
+		second := new(wire)
+		o.Attach(second, nil)
+		o.Flush()
+		if got := strings.Count(second.text(), "<message>"); got != n {
+			t.Errorf("%d of %d came over the second link", got, n)
+		}
+	})
+}

@@ -162,7 +162,8 @@ func (o *Outbox) AppendRaw(bytes []byte) bool {
 func (o *Outbox) added(c *chunk, before int, it item) {
 	if m := o.managed; m != nil && it.has(stanzas) {
 		it.trait |= counted
-		m.due = m.due || it.has(message)
+		m.unasked += len(c.buf) - before
+		m.due = m.due || it.has(message) || m.unasked > m.askBytes()
 	}
 	n := c.add(before, it)
 	if it.seq != 0 && it.has(counted) {
@@ -226,6 +227,10 @@ func (o *Outbox) overflow(size int) bool {
 	if m == nil || m.full {
 		o.stop(cause)
 		return false
+	}
+	if link != nil && m.Resumable && o.waiting+o.kept-m.stored+o.held()+size <= m.limit {
+		o.leave() // the connection is dead or too slow; its client may find a better one
+		return true
 	}
 	m.full, o.cause = true, cause
 	if link == nil && m.ended != nil {

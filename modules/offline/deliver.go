@@ -33,7 +33,7 @@ type receiver struct {
 	opening   bool          // the session takes messages as soon as stage Available is over
 	asked     bool          // a ping is on its way
 	restored  bool          // by a start, and not resumed since; the reader's
-	copied    int64         // seq of the last message that the client had as a carbon; the sender's
+	skipped   int64         // seq of the last message that was not to be sent, see skips; the sender's
 	sent      int64         // seq of the last message sent
 	confirmed int64         // and of the last that the client has for sure
 }
@@ -199,7 +199,7 @@ func (r *receiver) send(wait bool) {
 	}
 	r.running = nil
 	close(running)
-	ask := (r.sent > r.confirmed || full) && !r.asked && (!managed || r.copied == r.sent)
+	ask := (r.sent > r.confirmed || full) && !r.asked && (!managed || r.skipped == r.sent)
 	r.asked = r.asked || ask
 	upTo := r.sent
 	r.mu.Unlock()
@@ -218,8 +218,11 @@ func (r *receiver) sendFrom(after int64, wait, all bool) (sent int64, full bool,
 			return sent, false, err
 		}
 		for _, row := range rows {
-			if !all && !r.room(wait) || !r.give(row) {
+			if !all && !r.room(wait) {
 				return sent, true, nil
+			}
+			if taken, err := r.give(row); err != nil || !taken {
+				return sent, err == nil, err
 			}
 			sent = row.Seq
 		}
@@ -230,14 +233,32 @@ func (r *receiver) sendFrom(after int64, wait, all bool) (sent int64, full bool,
 	}
 }
 
-// give queues a message, unless the session got it as a carbon when it arrived.
-func (r *receiver) give(row storage.Message) bool {
+// give queues a message, unless it is to be skipped; taken is false if the outbox
+// takes no more.
+func (r *receiver) give(row storage.Message) (taken bool, err error) {
+	skip, err := r.skips(row)
+	if err != nil {
+		return false, err
+	}
+	if skip {
+		r.skipped = row.Seq
+		return !r.session.Outbox.Closed(), nil
+	}
+	return r.session.Outbox.AppendStored(stanza.WithDelay(row.XML, r.m.host.Domain, row.Arrived), row.Seq), nil
+}
+
+// skips reports whether a message counts as delivered without being sent: the
+// session got it as a carbon when it arrived, or the owner has blocked its sender
+// since then (XEP-0191 §3.3).
+func (r *receiver) skips(row storage.Message) (bool, error) {
 	var st stanza.Stanza
 	if st.Parse(row.XML, stanza.Limits{}) == nil && r.session.Entry().HasCopy(&st, row.Arrived.UnixNano()) {
-		r.copied = row.Seq
-		return !r.session.Outbox.Closed()
+		return true, nil
 	}
-	return r.session.Outbox.AppendStored(stanza.WithDelay(row.XML, r.m.host.Domain, row.Arrived), row.Seq)
+	if r.m.blocks == nil {
+		return false, nil
+	}
+	return r.m.blocks.Blocked(context.Background(), r.owner, row.Peer)
 }
 
 // room reports whether there is room in the outbox. With wait it waits for it, as
@@ -262,8 +283,9 @@ func (r *receiver) room(wait bool) bool {
 	return true
 }
 
-// ask pings a client without stream management behind the messages. Its answer proves that they
-// arrived, because a stream keeps the order (RFC 6120 §10.1).
+// ask pings the client behind the messages, where stream management does not tell
+// that they arrived. The answer proves it, because a stream keeps the order (RFC
+// 6120 §10.1).
 func (r *receiver) ask(upTo int64) {
 	iq := stanza.Build("iq").Attr("type", "get").Empty("ping", "urn:xmpp:ping")
 	r.m.host.Ask(r.session.Ref, iq, patience, func(answer *stanza.Stanza) {

@@ -3,8 +3,8 @@
 // Handling Offline Messages, with the hints of XEP-0334.
 //
 // A stored message is removed only when its client has confirmed it (XEP-0198) or
-// has answered a ping that was sent behind it. One session of an account gets the messages; if it vanishes
-// before it answered, they go to the next.
+// has answered a ping that was sent behind it. One session of an account gets the
+// messages; if it vanishes before it answered, they go to the next.
 package offline
 
 import (
@@ -14,6 +14,7 @@ import (
 
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/internal/visible"
 	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
@@ -44,6 +45,7 @@ const name = "offline"
 // Module is the feature; see New.
 type Module struct {
 	store  Store
+	blocks visible.Blocks
 	limits func() Limits
 	host   *modules.Host
 	slot   *session.Slot[*receiver]
@@ -52,11 +54,12 @@ type Module struct {
 	holders map[jid.JID]*receiver // by account: who gets its messages
 }
 
-// New makes the module; limits is asked for each message, because a reload of
-// the configuration may change them.
-func New(store Store, limits func() Limits) *Module {
+// New makes the module. Messages of those whom an account has blocked since they
+// were stored are dropped; with nil blocks nobody has. limits is asked for each
+// message, because a reload of the configuration may change them.
+func New(store Store, blocks visible.Blocks, limits func() Limits) *Module {
 	return &Module{
-		store: store, limits: limits,
+		store: store, blocks: blocks, limits: limits,
 		slot: session.NewSlot[*receiver](), holders: make(map[jid.JID]*receiver),
 	}
 }
@@ -136,6 +139,9 @@ func (m *Module) keep(f *modules.Flight) error {
 	}
 	if f.Stanza.To() == nil { // a row stands alone
 		f.Stanza.SetAttr(modules.Received, "to", f.To.String())
+	}
+	if f.Owed {
+		limits = Limits{} // the queue that it comes from was bounded
 	}
 	f.Store(&storage.Message{
 		Owner: f.Owner, Peer: f.From, Arrived: f.Arrived,

@@ -14,6 +14,7 @@ import (
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/internal/moduletest"
 	"github.com/xmppd/xmppd/modules/offline"
+	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 	"github.com/xmppd/xmppd/storage/sqlite"
@@ -32,6 +33,14 @@ type scene struct {
 	db     *sqlite.DB
 	limits offline.Limits
 	read   func() // called behind each read of the store
+	// blocked is whom the account has blocked; unknown: that cannot be read.
+	blocked jid.JID
+	unknown error
+}
+
+// Blocked implements visible.Blocks.
+func (s *scene) Blocked(_ context.Context, owner, other jid.JID) (bool, error) {
+	return owner == jid.MustParse(juliet) && other == s.blocked, s.unknown
 }
 
 func newScene(t *testing.T) *scene {
@@ -45,7 +54,7 @@ func newScene(t *testing.T) *scene {
 		t.Fatal(err)
 	}
 	s := &scene{World: moduletest.New(t), t: t, db: db, limits: offline.Limits{Messages: 1000, Bytes: 16 << 20}}
-	s.m = offline.New(watched{db, s}, func() offline.Limits { return s.limits })
+	s.m = offline.New(watched{db, s}, s, func() offline.Limits { return s.limits })
 	s.Init(s.m)
 	return s
 }
@@ -69,7 +78,12 @@ func (w watched) PendingMessages(ctx context.Context, owner jid.JID, after int64
 // is returned commits it and runs what waits for that.
 func (s *scene) plan(xml string) (f *modules.Flight, commit func() error, verdict error) {
 	s.t.Helper()
-	f, err := s.Pass(modules.Received, modules.Amend, romeo, xml, nil)
+	return s.planFrom(romeo, xml)
+}
+
+func (s *scene) planFrom(from, xml string) (f *modules.Flight, commit func() error, verdict error) {
+	s.t.Helper()
+	f, err := s.Pass(modules.Received, modules.Amend, from, xml, nil)
 	if err == nil {
 		f.Absent = true
 		_, err = s.Tables.Pass(f.Stanza.Kind, modules.Received, modules.Archive, f)
@@ -93,7 +107,12 @@ func (s *scene) commit(f *modules.Flight) error {
 
 func (s *scene) store(xml string) {
 	s.t.Helper()
-	_, commit, verdict := s.plan(xml)
+	s.storeFrom(romeo, xml)
+}
+
+func (s *scene) storeFrom(from, xml string) {
+	s.t.Helper()
+	_, commit, verdict := s.planFrom(from, xml)
 	if err := errors.Join(verdict, commit()); err != nil {
 		s.t.Fatalf("store %s: %v", xml, err)
 	}
@@ -494,4 +513,67 @@ func TestEndedSessionTakesNothing(t *testing.T) {
 	first.Kick(stanza.StreamConflict, "")
 	s.store(message("one"))
 	s.expect(second, delivered("one"), asked)
+}
+
+// What somebody wrote who has been blocked since is not delivered, and goes with
+// what is.
+func TestBlockedSince(t *testing.T) {
+	t.Parallel()
+	nurse := strings.ReplaceAll(message("hers"), romeo, "nurse@capulet.lit")
+	for name, stored := range map[string][]string{
+		"between others": {"one", nurse, "two"},
+		"behind others":  {"one", nurse},
+		"alone":          {nurse},
+	} {
+		for _, managed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, managed: %v", name, managed), func(t *testing.T) {
+				t.Parallel()
+				s := newScene(t)
+				s.blocked = jid.MustParse("nurse@capulet.lit")
+				var want []string
+				for _, text := range stored {
+					if text == nurse {
+						s.storeFrom("nurse@capulet.lit", nurse)
+						continue
+					}
+					s.store(message(text))
+					want = append(want, delivered(text))
+				}
+				c := s.Login(juliet + "/balcony")
+				if managed {
+					c.Outbox.Manage(session.Management{Limit: 1 << 20, Now: func() int64 { return 1 }, Asked: func() {}}, nil)
+				}
+				c.Presence(available, 0)
+				if managed && len(want) > 0 {
+					want = append(want, `<r xmlns='urn:xmpp:sm:3'/>`)
+				}
+				if !managed || stored[len(stored)-1] == nurse {
+					want = append(want, asked)
+				}
+				s.expect(c, want...)
+				if !s.Answer(pong) {
+					c.Outbox.Ack(2)
+				}
+				s.expectWaiting(0)
+				s.blocked = jid.JID{}
+				c.Presence(available, 0)
+				s.expect(c)
+			})
+		}
+	}
+}
+
+// As long as it cannot be known who is blocked, nothing is delivered or lost.
+func TestBlockedUnknown(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.store(message("one"))
+	s.unknown = errors.New("gone")
+	c := s.Login(juliet + "/balcony")
+	c.Presence(available, 0)
+	s.expect(c)
+	s.expectWaiting(1)
+	s.unknown = nil
+	s.store(message("two"))
+	s.expect(c, delivered("one"), delivered("two"), asked)
 }

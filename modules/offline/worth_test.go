@@ -73,7 +73,7 @@ func TestNoAllocations(t *testing.T) {
 	if err := st.Parse([]byte(`<message><body>hi</body></message>`), stanza.Limits{}); err != nil {
 		t.Fatal(err)
 	}
-	m, f := New(nil, nil), &modules.Flight{Stanza: &st}
+	m, f := New(nil, nil, nil), &modules.Flight{Stanza: &st}
 	n := testing.AllocsPerRun(100, func() {
 		if m.cutForged(f) != nil || m.keepAbsent(f) != nil {
 			t.Error("a verdict")
