@@ -108,12 +108,12 @@ func New(o Options) *Server {
 	return s
 }
 
-// handshakes is limits.handshakes: 0 stands for two per core.
+// handshakes is limits.handshakes: 0 stands for one per core.
 func handshakes(configured int) int {
 	if configured > 0 {
 		return configured
 	}
-	return 2 * runtime.GOMAXPROCS(0)
+	return runtime.GOMAXPROCS(0)
 }
 
 // Reloaded applies what a new configuration changes here; everything else is

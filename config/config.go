@@ -123,7 +123,7 @@ type Limits struct {
 	ConnectionsPerAddress  int           `key:"connections_per_address" default:"0" min:"0" max:"10000000" unit:"connections" live:"true" doc:"Client connections of one IP address, except the loopback and trusted proxies; 0 is no limit."`
 	ConnectionsBeforeLogin int           `key:"connections_before_login" default:"20000" min:"1" max:"10000000" unit:"connections" live:"true" doc:"Client connections that have not logged in yet."`
 	LoginsWaiting          int           `key:"logins_waiting" default:"20000" min:"1" max:"10000000" unit:"connections" live:"true" doc:"Connections that may queue for a handshake or a login when many come at once; the others are told to come later."`
-	Handshakes             int           `key:"handshakes" default:"0" min:"0" max:"10000" unit:"handshakes" doc:"TLS handshakes and steps of logins computed at a time; 0 is two per core."`
+	Handshakes             int           `key:"handshakes" default:"0" min:"0" max:"10000" unit:"handshakes" doc:"TLS handshakes and steps of logins computed at a time; 0 is one per core. More help where the database is far away, fewer keep chats smoother while many log in."`
 	RosterItems            int           `key:"roster_items" default:"5000" min:"1" max:"1000000" unit:"contacts" live:"true" doc:"Contacts in one roster."`
 	SubscriptionRequests   int           `key:"subscription_requests" default:"200" min:"1" max:"100000" unit:"requests" live:"true" doc:"Unanswered subscription requests kept for one account."`
 	DirectedPresences      int           `key:"directed_presences" default:"1000" min:"1" max:"100000" unit:"addresses" live:"true" doc:"Addresses outside the roster to which one session has sent its presence."`
