@@ -94,9 +94,9 @@ func (x *Exchange) User() jid.JID {
 
 // Still returns nil if the account that logged in exists, is open and has the
 // password that was proven, or has had no token revoked since; otherwise a
-// *Failure. Time passes between a login
-// and the session: whoever removes or bans an account ends the sessions that
-// there are, and a session asks this once it can be found.
+// *Failure. Time passes between a login and the session: whoever removes or bans
+// an account ends the sessions that there are, and a session asks this once it
+// can be found.
 func (x *Exchange) Still(ctx context.Context) error {
 	if !x.done {
 		return malformed("not logged in")

@@ -97,7 +97,7 @@ func (b *Backend) StartToken(c Conn, mechanism string, use TokenUse) (*Exchange,
 	if m == nil {
 		return nil, fmt.Errorf("%w: %q", ErrMechanism, mechanism)
 	}
-	id, ok := agentID(use.Agent)
+	id, ok := AgentID(use.Agent)
 	if !ok {
 		return nil, malformed("a token needs the user agent that it was given to") // XEP-0484 §4.1
 	}

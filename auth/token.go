@@ -34,7 +34,7 @@ type tokenOptions struct {
 
 // Agent is a client's installation (XEP-0388 §2.3).
 type Agent struct {
-	ID       string // a UUID
+	ID       string // see AgentID
 	Software string // optional, as the next: only for people
 	Device   string
 }
@@ -59,7 +59,7 @@ func (b *Backend) IssueToken(ctx context.Context, x *Exchange, agent Agent, mech
 		mechanism = x.token.name
 	}
 	m := b.tokenMechanism(x.conn, mechanism)
-	id, ok := agentID(agent.ID)
+	id, ok := AgentID(agent.ID)
 	switch {
 	case !x.done:
 		return Token{}, malformed("not logged in")
@@ -136,9 +136,10 @@ func asked[T int | time.Duration](option func() T, otherwise T) T {
 	return otherwise
 }
 
-// agentID prepares a UUID in the form of RFC 9562 §4, whose letters come in
-// either case.
-func agentID(s string) (string, bool) {
+// AgentID prepares the id of a user agent, which is a UUID (XEP-0388 §2.3) in the
+// form of RFC 9562 §4: letters come in either case and go in lower case. It
+// reports false for anything else.
+func AgentID(s string) (string, bool) {
 	if len(s) != 36 {
 		return "", false
 	}

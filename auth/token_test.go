@@ -19,6 +19,28 @@ import (
 	"github.com/xmppd/xmppd/storage"
 )
 
+func TestAgentID(t *testing.T) {
+	t.Parallel()
+	const id = "d4565fa7-4d72-4749-b3d3-740edbf87770"
+	for in, want := range map[string]string{
+		id:                                     id,
+		"D4565FA7-4D72-4749-b3d3-740edbf87770": id,
+		"":                                     "",
+		"phone":                                "",
+		id + "0":                               "",
+		id[1:]:                                 "",
+		"{" + id[2:] + "}":                     "",
+		"d4565fa74d72-4749-b3d3-740edbf8-7770": "",
+		"d4565fa7-4d72-4749-b3d3-740edbf8777-": "",
+		"d4565fa7-4d72-4749-b3d3-740edbf8777g": "",
+		"d4565fa7-4d72-4749-b3d3-740edbf877K":  "", // lower case makes it shorter
+	} {
+		if got, ok := AgentID(in); got != want || ok != (want != "") {
+			t.Errorf("%q: %q, %v", in, got, ok)
+		}
+	}
+}
+
 func TestIssueToken(t *testing.T) {
 	t.Parallel()
 	b, store, c := openClock(t)

@@ -56,4 +56,3 @@ func TestLateDetachment(t *testing.T) {
 		}
 	})
 }
-

@@ -68,7 +68,7 @@ func malformed(text string) *auth.Failure {
 
 func (w *wishes) userAgent(e stanza.Elem) *auth.Failure {
 	if id, ok := e.Attr("id"); ok {
-		if w.agent.ID = strings.ToLower(id); !isUUID(w.agent.ID) {
+		if w.agent.ID, ok = auth.AgentID(id); !ok {
 			return malformed("the id of the user agent is no UUID") // XEP-0388 §2.3: MUST
 		}
 	}
@@ -97,25 +97,6 @@ func (w *wishes) useToken(e stanza.Elem) *auth.Failure {
 		}
 	}
 	return nil
-}
-
-// isUUID reports whether the text has the form that the schema of XEP-0388 asks
-// for, in lower case.
-func isUUID(s string) bool {
-	if len(s) != 36 {
-		return false
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case i == 8 || i == 13 || i == 18 || i == 23:
-			if c != '-' {
-				return false
-			}
-		case (c < '0' || c > '9') && (c < 'a' || c > 'f'):
-			return false
-		}
-	}
-	return true
 }
 
 // begin starts the exchange that <authenticate/> asks for.

@@ -92,7 +92,7 @@ func (m *Modules) list(t *modules.Tables) []modules.Module {
 		m.roster,
 		m.blocking,
 		presence.New(m.roster, m.blocking, m.limits),
-		offline.New(m.DB, m.offlineLimits),
+		offline.New(m.DB, m.blocking, m.offlineLimits),
 		carbons.New(),
 		csi.New(func() int { return int(m.limits().HeldBytes) }),
 		discovery,

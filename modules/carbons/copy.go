@@ -3,6 +3,7 @@ package carbons
 import (
 	"slices"
 
+	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/stanza"
@@ -32,23 +33,39 @@ func (m *Module) copyReceived(f *modules.Flight) error {
 func eligible(side modules.Side, f *modules.Flight) bool {
 	const im = stanza.Receipt | stanza.ChatState | stanza.Marker | stanza.Markable | stanza.Invite |
 		stanza.Call // XEP-0353: once one device has answered, the others stop ringing
-	st := f.Stanza
-	class := st.Class
-	switch {
-	case class.Has(stanza.Private | stanza.NoCopy), st.Type == stanza.Groupchat:
-		return false
-	case st.Type == stanza.ErrorType:
-		// An answer to a message that was eligible, unless what it repeats of that
-		// says otherwise: what was sent is not remembered.
-		return true
-	case side == modules.Received && class.Has(stanza.MUCUser) && f.From.IsFull():
-		return false // from an occupant: the room sends it to all that have joined
-	case st.Type == stanza.Chat, class.Has(im):
-		return true
-	case side == modules.Sent && class.Has(stanza.MUCUser) && f.To.IsFull():
-		return true // to an occupant
+	class, t := f.Stanza.Class, f.Stanza.Type
+	received, peer := side == modules.Received, f.To
+	if received {
+		peer = f.From
 	}
-	return st.Type == stanza.None && class.Has(stanza.Body)
+	if t == stanza.ErrorType { // as the message that it answers, which went the other way
+		received, t = !received, answered(class, peer)
+	}
+	switch {
+	case class.Has(stanza.Private | stanza.NoCopy), t == stanza.Groupchat:
+		return false
+	case class.Has(stanza.MUCUser) && peer.IsFull(): // an occupant
+		return !received // the room sends it to all that have joined
+	case t == stanza.Chat, class.Has(im):
+		return true
+	}
+	return t == stanza.None && class.Has(stanza.Body)
+}
+
+// answered guesses the type of the message that an error of the peer, or to it,
+// answers. That message is not remembered, and an error may repeat its content,
+// but never its type (RFC 6120 §8.3.1). So it was a chat, unless what is repeated
+// is for rooms: a subject without a body (XEP-0045 §7.2.15), or what concerns
+// them and not an occupant. A room's refusal to pass on plain text remains: it
+// looks like that of an account.
+func answered(class stanza.Class, peer jid.JID) stanza.Type {
+	switch {
+	case class.Has(stanza.Subject) && !class.Has(stanza.Body):
+		return stanza.Groupchat
+	case class.Has(stanza.MUCUser) && !class.Has(stanza.Invite) && !peer.IsFull():
+		return stanza.Groupchat
+	}
+	return stanza.Chat
 }
 
 // scratch is what one call of copy writes into.

@@ -65,7 +65,12 @@ func TestEligible(t *testing.T) {
 		{"error that repeats", " type='error'", body + gone, both},
 		{"answer to a private message", " type='error'", body + private + gone, neither},
 		{"answer to one not to be copied", " type='error'", body + noCopy + gone, neither},
-		{"answer to an occupant's message", " type='error'", body + mucUser + gone, both},
+		{"answer to an occupant's message", " type='error'", body + mucUser + gone, received}, // the other got it from an occupant
+		{"answer to a subject", " type='error'", `<subject>news</subject>` + gone, neither},
+		{"answer to an empty subject", " type='error'", `<subject/>` + gone, neither},
+		{"answer to a message with a subject", " type='error'", `<subject>news</subject>` + body + gone, both},
+		{"answer to a receipt", " type='error'", `<received xmlns='urn:xmpp:receipts' id='1'/>` + gone, both},
+		{"answer to a call", " type='error'", `<propose xmlns='urn:xmpp:jingle-message:0' id='1'/>` + gone, both},
 
 		{"groupchat", " type='groupchat'", body, neither},
 		{"groupchat state", " type='groupchat'", state, neither},
@@ -97,22 +102,28 @@ func TestEligible(t *testing.T) {
 // goes there is none either.
 func TestEligibleByRoom(t *testing.T) {
 	t.Parallel()
-	const room, juliet = "room@rooms.lit", "juliet@capulet.lit/balcony"
+	const room, juliet, answer = "room@rooms.lit", "juliet@capulet.lit/balcony", " type='error'"
 	for _, tt := range []struct {
-		children       string
-		sent, received bool
+		attrs, children string
+		want            bool
 	}{
-		{invite, true, true},
-		{mucUser, false, false},
-		{`<x xmlns='http://jabber.org/protocol/muc#user'><decline/></x>`, false, false},
-		{`<x xmlns='http://jabber.org/protocol/muc#user'><status code='104'/></x>`, false, false},
-		{body + mucUser, true, true},
+		{"", invite, true},
+		{"", mucUser, false},
+		{"", `<x xmlns='http://jabber.org/protocol/muc#user'><decline/></x>`, false},
+		{"", `<x xmlns='http://jabber.org/protocol/muc#user'><status code='104'/></x>`, false},
+		{"", body + mucUser, true},
+		{answer, gone, true}, // as from an account
+		{answer, body + gone, true},
+		{answer, invite + gone, true},
+		{answer, body + mucUser + gone, false},
+		{answer, mucUser + gone, false},
+		{answer, `<subject>news</subject>` + gone, false},
 	} {
-		xml := `<message>` + tt.children + `</message>`
-		if got := eligible(modules.Received, flight(t, xml, room, juliet)); got != tt.received {
+		xml := `<message` + tt.attrs + `>` + tt.children + `</message>`
+		if got := eligible(modules.Received, flight(t, xml, room, juliet)); got != tt.want {
 			t.Errorf("%s received: %v", xml, got)
 		}
-		if got := eligible(modules.Sent, flight(t, xml, juliet, room)); got != tt.sent {
+		if got := eligible(modules.Sent, flight(t, xml, juliet, room)); got != tt.want {
 			t.Errorf("%s sent: %v", xml, got)
 		}
 	}
@@ -126,6 +137,45 @@ func flight(t testing.TB, xml, from, to string) *modules.Flight {
 	}
 	return &modules.Flight{
 		Ctx: t.Context(), Stanza: st, From: jid.MustParse(from), To: jid.MustParse(to), Run: discard{},
+	}
+}
+
+// A session is taken to have had a copy only of what is copied, on whichever side:
+// else nobody would get the message.
+func TestHadOnlyWhatIsEligible(t *testing.T) {
+	t.Parallel()
+	e := session.Entry{Copies: 1}
+	had := 0
+	children := []string{
+		"", body, state, private, noCopy, mucUser, direct, invite, gone, `<subject>news</subject>`,
+		`<request xmlns='urn:xmpp:receipts'/>`, `<propose xmlns='urn:xmpp:jingle-message:0' id='1'/>`,
+		`<encrypted xmlns='eu.siacs.conversations.axolotl'/>`,
+	}
+	try := func(xml, from string) {
+		f := flight(t, xml, from, "juliet@capulet.lit/balcony")
+		if !e.HasCopy(f.Stanza, 2) {
+			return
+		}
+		had++
+		if !eligible(modules.Received, f) {
+			t.Errorf("%s of %s is not eligible when received", xml, from)
+		}
+		f.From, f.To = f.To, f.From
+		if !eligible(modules.Sent, f) {
+			t.Errorf("%s to %s is not eligible when sent", xml, from)
+		}
+	}
+	for _, typ := range []string{"", "normal", "chat", "groupchat", "headline", "error", "mood"} {
+		for _, one := range children {
+			for _, other := range children {
+				xml := `<message type='` + typ + `'>` + one + other + `</message>`
+				try(xml, "room@rooms.lit")
+				try(xml, "room@rooms.lit/romeo")
+			}
+		}
+	}
+	if had == 0 {
+		t.Error("nobody has had anything")
 	}
 }
 
