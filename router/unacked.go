@@ -117,6 +117,9 @@ func (b *Burst) handOn(l *leg, s *session.Session, xml []byte) (kept bool) {
 		l.To = to
 	}
 	domain := s.JID.DomainJID()
+	if !b.pass(l, l.tables, modules.Received, modules.Check) {
+		return false // the account has blocked the sender since
+	}
 	cutDelay(&l.st, domain)
 	at, had := l.Arrived.UnixNano(), false
 	l.plan = b.r.Sessions(l.plan[:0], l.Owner)
