@@ -56,12 +56,12 @@ type conn struct {
 	gone     chan struct{}              // closed when everything has been cleaned up
 	delay    atomic.Pointer[time.Timer] // of a failed login
 
-	deep  bool              // the burst took more stack than messages do
-	half  router.Unfinished // an element that has not arrived in full
-	over  bool              // the connection is to be finished after the burst
-	cause error             // of that; nil: the client ended the stream
-	then  func() bool       // what follows the burst, before reading on
-	later func()            // what starts a timer that will go on instead
+	content content           // of the burst
+	half    router.Unfinished // an element that has not arrived in full
+	over    bool              // the connection is to be finished after the burst
+	cause   error             // of that; nil: the client ended the stream
+	then    func() bool       // what follows the burst, before reading on
+	later   func()            // what starts a timer that will go on instead
 
 	// SASL2
 	sasl2   bool    // the login that is under way is by XEP-0388, else by RFC 6120
@@ -153,7 +153,7 @@ func (c *conn) end(e *stanza.StreamError) {
 // silent; after anything deeper it goes on in a new goroutine.
 func (c *conn) read() {
 	for {
-		c.deep = false
+		c.content = 0
 		var err error
 		if c.bound.Load() {
 			err = c.burst()
@@ -165,7 +165,7 @@ func (c *conn) read() {
 			c.proceed()
 			return
 		case transport.ErrAgain:
-			if c.deep {
+			if c.content.deep() {
 				c.t.Park(c.read)
 				return
 			}
@@ -205,7 +205,7 @@ func (c *conn) burst() (err error) {
 		st := b.Next()
 		tok, err := c.t.Next(st)
 		if err == nil {
-			c.deep = c.deep || tok != stanza.Element || st.Kind != stanza.Message
+			c.holds(tok, st)
 			if c.token(b, tok, st) {
 				continue
 			}
@@ -221,6 +221,36 @@ func (c *conn) burst() (err error) {
 		}
 		return err
 	}
+}
+
+// content is what a burst held.
+type content uint8
+
+const (
+	conversation    content = 1 << iota // messages
+	acknowledgement                     // <r/> and <a/>
+	anything                            // else
+)
+
+// holds notes what an element adds to the burst.
+func (c *conn) holds(tok stanza.Token, st *stanza.Stanza) {
+	switch {
+	case tok != stanza.Element:
+		c.content |= anything
+	case st.Kind == stanza.Message:
+		c.content |= conversation
+	case st.Kind == stanza.Other && c.session != nil && string(st.Root().NS()) == nsSM:
+		c.content |= acknowledgement
+	default:
+		c.content |= anything
+	}
+}
+
+// deep reports whether the stack is larger than a conversation needs, or the
+// client so busy that it pays to look a moment later, when more has arrived: who
+// sends messages and acknowledges others in one breath.
+func (k content) deep() bool {
+	return k&anything != 0 || k == conversation|acknowledgement
 }
 
 // proceed goes on behind a burst that was broken off: with what follows it,
