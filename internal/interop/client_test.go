@@ -24,8 +24,9 @@ type request struct {
 	Resource string `json:"resource,omitempty"`
 	Host     string `json:"host,omitempty"`
 	Port     int    `json:"port,omitempty"`
-	TLS      string `json:"tls,omitempty"` // starttls or direct
-	SM       bool   `json:"sm,omitempty"`  // stream management, where that is not a matter of course
+	TLS      string `json:"tls,omitempty"`   // starttls or direct
+	SM       bool   `json:"sm,omitempty"`    // stream management, where that is not a matter of course
+	AsIs     bool   `json:"as_is,omitempty"` // without what the script mends in its library
 	Service  string `json:"service,omitempty"`
 	CA       string `json:"ca,omitempty"`
 	To       string `json:"to,omitempty"`

@@ -25,6 +25,29 @@ func TestWrongPassword(t *testing.T) {
 	})
 }
 
+// TestAsItIs has slixmpp log in as Debian ships it: it tries what TLS 1.3 does not
+// have with each -PLUS mechanism, then the lie that there is none, and comes to
+// PLAIN in the end. None of that is a guess at a password.
+func TestAsItIs(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "sqlite")
+	s.register(t, "romeo")
+	for _, k := range kinds() {
+		if !strings.HasPrefix(k.name, "slixmpp") {
+			continue
+		}
+		t.Run(k.name, func(t *testing.T) {
+			u := &user{T: t, kind: k, server: s, name: "romeo", bare: "romeo@localhost"}
+			u.client = k.start(t, s)
+			r := k.connect(s)
+			r.Do, r.JID, r.Password, r.Resource, r.AsIs = "login", u.bare, password, "phone", true
+			if a := u.do(r); a.Mechanism != "PLAIN" {
+				t.Errorf("logged in with %q", a.Mechanism)
+			}
+		})
+	}
+}
+
 // TestShutdown tells every client that cannot resume why its stream ends, and
 // does not wait for clients that stay. The others find their stream unfinished
 // (XEP-0198 §6).

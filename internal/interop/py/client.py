@@ -41,7 +41,8 @@ class Client(slixmpp.ClientXMPP):
         # With stream management the session has not started before it is enabled.
         self.add_event_handler("sm_enabled" if r.get("sm") else "session_start", lambda _: self.settle(None))
         self.add_event_handler("auth_success", self.note_mechanism)
-        self.unbind()
+        if not r.get("as_is"):
+            self.unbind()
         self.refused = ""  # the last condition: one mechanism after the other is tried
         self.add_event_handler("failed_auth", self.note_refused)
         self.add_event_handler("failed_all_auth", lambda _: self.settle(self.refused))
