@@ -87,10 +87,13 @@ async function message({ to, type, body, id }) {
   try {
     await xmpp.send(el);
   } catch (err) {
-    if (!xmpp.streamManagement.id) throw err;
-    // The library queues what it has written. What it could not write may have
-    // been sent all the same, so it belongs there too.
-    xmpp.streamManagement.outbound_q.push({ stanza: el, stamp: new Date().toISOString() });
+    const sm = xmpp.streamManagement;
+    if (!sm.id) throw err;
+    // The library queues nothing between the loss of the connection and its
+    // resumption. What it could not write then belongs there too.
+    if (!sm.outbound_q.some(({ stanza }) => stanza === el)) {
+      sm.outbound_q.push({ stanza: el, stamp: new Date().toISOString() });
+    }
   }
 }
 
