@@ -224,11 +224,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	// First the others: those who stay hear that they have gone.
 	resumable := s.streams.all()
-	stay := make(map[*conn]bool, len(resumable))
+	stay := make(map[*session.Outbox]bool, len(resumable))
 	for _, r := range resumable {
-		stay[r.connection()] = true
+		stay[r.session.Outbox] = true
 	}
-	leave := slices.DeleteFunc(slices.Clone(all), func(c *conn) bool { return stay[c] })
+	// A connection may have lost its session a moment ago: its outbox is the session's.
+	leave := slices.DeleteFunc(slices.Clone(all), func(c *conn) bool { return stay[c.outbox()] })
 	for _, c := range leave {
 		c.end(&stanza.StreamError{Condition: stanza.StreamSystemShutdown})
 	}

@@ -181,13 +181,6 @@ func (r *stream) look(now int64) int64 {
 	return 0
 }
 
-// connection is the one of the session, nil while it is detached.
-func (r *stream) connection() *conn {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.conn
-}
-
 // abandon ends a session whose reader has been stopped; what it leaves behind
 // is kept as far as that goes.
 func (r *stream) abandon() {
