@@ -90,18 +90,20 @@ func (c *conn) acknowledge() {
 	if c.asked == 0 {
 		return
 	}
-	a := []byte("<a xmlns='" + nsSM + "' h='" + utoa(c.session.Stream.H) + "'/>")
+	a := handled(c.session)
 	for ; c.asked > 0; c.asked-- {
 		c.out.Append(a)
 	}
 }
 
+// handled is <a/> with what was taken from the client.
+func handled(s *session.Session) []byte {
+	return []byte("<a xmlns='" + nsSM + "' h='" + utoa(s.Stream.H) + "'/>")
+}
+
 // enable switches stream management on for a session that is being opened, of
-// which nobody else knows yet, and returns <enabled/> or <failed/> for the client.
+// which nobody else knows yet, and returns <enabled/> for the client.
 func (c *conn) enable(s *session.Session, e stanza.Elem) []byte {
-	if s.Stream != nil {
-		return smFailed("unexpected-request", nil)
-	}
 	m, enabled := c.management(s, e)
 	s.Outbox.Manage(m, nil)
 	c.stream.inline = true

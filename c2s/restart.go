@@ -113,7 +113,7 @@ func (r *stream) stop(ctx context.Context) (c *conn, ok bool) {
 		r.session.Outbox.Abort(errStopping)
 		return nil, false
 	}
-	r.session.Outbox.Append([]byte("<a xmlns='" + nsSM + "' h='" + utoa(r.session.Stream.H) + "'/>"))
+	r.session.Outbox.Append(handled(r.session))
 	r.session.Outbox.Flush()
 	return c, true
 }
@@ -184,7 +184,7 @@ func (s *Server) restore(row storage.Snapshot) error {
 		return fmt.Errorf("%s is not hosted any more", restored.JID.Domain())
 	}
 	r := &stream{srv: s, session: restored, max: snap.Max, deadline: s.Wheel.Now() + max(snap.Left, grace)}
-	restored.Outbox = session.Restore(s.chunks, int(s.Config().Limits.OutboxBytes), r.management(), snap.Sent, snap.Acked, snap.Pending())
+	restored.Outbox = session.Restore(s.chunks, int(s.Config().Limits.OutboxBytes), r.management(), snap.Sent, snap.Acked, snap.Queue)
 	s.streams.add(r)
 	s.Registry.Add(restored)
 	r.arm(max(snap.Left, grace))

@@ -337,6 +337,19 @@ func (b *Burst) Send(to session.Ref, xml []byte) bool {
 	return true
 }
 
+// give hands the stanza of a leg, as the Received side sees it, to a session on
+// any node and reports whether it was taken, as far as is known.
+func (b *Burst) give(l *leg, e session.Entry) bool {
+	if e.Local == nil {
+		return b.Send(e.Ref, l.Stanza.Emit(nil, modules.Received))
+	}
+	if !e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano()) {
+		return false
+	}
+	b.batch.Touch(e.Local)
+	return true
+}
+
 // sendRemote hands over what is for other nodes. A message that no session
 // took, here or there, goes through stage Missed.
 func (b *Burst) sendRemote() {

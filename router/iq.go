@@ -91,12 +91,7 @@ func (b *Burst) toClient(l *leg, request bool) {
 		if e.JID != l.To {
 			continue
 		}
-		if e.Local == nil {
-			b.Send(e.Ref, l.Stanza.Emit(nil, modules.Received))
-			return
-		}
-		if e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano()) {
-			b.batch.Touch(e.Local)
+		if b.give(l, e) {
 			return
 		}
 	}

@@ -38,7 +38,7 @@ func (b *Burst) presence(l *leg) {
 	l.plan = b.r.Sessions(l.plan[:0], l.Owner)
 	for _, e := range l.plan {
 		if takesPresence(l, e) {
-			b.deliverPresence(l, e)
+			b.give(l, e)
 		}
 	}
 }
@@ -49,14 +49,4 @@ func takesPresence(l *leg, e session.Entry) bool {
 		return e.JID == l.To
 	}
 	return e.Available && l.Stanza.Type != stanza.ErrorType
-}
-
-func (b *Burst) deliverPresence(l *leg, e session.Entry) {
-	if e.Local == nil {
-		b.Send(e.Ref, l.Stanza.Emit(nil, modules.Received))
-		return
-	}
-	if e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano()) {
-		b.batch.Touch(e.Local)
-	}
 }

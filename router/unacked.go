@@ -37,14 +37,8 @@ var leftovers = map[stanza.Kind]map[stanza.Type]leftover{
 // is there for this session alone, and what stands in the log of the account
 // comes from there again.
 func leftoverOf(st *stanza.Stanza, p session.Pending) leftover {
-	if p.Seq != 0 || st.Class.Has(stanza.PEPEvent) {
+	if p.Seq != 0 || st.Class.Has(stanza.PEPEvent|stanza.Carbon) {
 		return forgotten
-	}
-	const carbons = "urn:xmpp:carbons:2"
-	for _, name := range []string{"sent", "received"} {
-		if st.Root().Child(carbons, name).OK() {
-			return forgotten
-		}
 	}
 	return leftovers[st.Kind][st.Type]
 }
@@ -76,7 +70,7 @@ func (b *Burst) unacked(s *session.Session, p session.Pending) {
 			b.release(l)
 		}
 	}()
-	if err := l.st.Parse(p.XML, stanza.Limits{}); err != nil {
+	if err := l.st.Parse([]byte(p.XML), stanza.Limits{}); err != nil {
 		b.r.Log.Error("unacknowledged stanza lost", "account", s.JID.Bare().String(), "error", err)
 		return
 	}
@@ -110,7 +104,7 @@ func (b *Burst) unanswered(l *leg, s *session.Session) {
 // If there is none, and none that has had it, the message is kept. It reports
 // whether the message waits for a commit. The sender hears nothing: it was told
 // long ago that the message has been taken.
-func (b *Burst) handOn(l *leg, s *session.Session, xml []byte) (kept bool) {
+func (b *Burst) handOn(l *leg, s *session.Session, xml string) (kept bool) {
 	l.From, _ = jid.Parse(string(l.st.From()))
 	l.To = s.JID
 	if to, err := jid.Parse(string(l.st.To())); err == nil {
@@ -120,7 +114,7 @@ func (b *Burst) handOn(l *leg, s *session.Session, xml []byte) (kept bool) {
 	if !b.pass(l, l.tables, modules.Received, modules.Check) {
 		return false // the account has blocked the sender since
 	}
-	cutDelay(&l.st, domain)
+	l.st.CutDelay(domain)
 	at, had := l.Arrived.UnixNano(), false
 	l.plan = b.r.Sessions(l.plan[:0], l.Owner)
 	n := 0
@@ -142,8 +136,8 @@ func (b *Burst) handOn(l *leg, s *session.Session, xml []byte) (kept bool) {
 		}
 		// They have ended meanwhile: without the mark that was for them.
 		l.st.Reset()
-		if l.st.Parse(xml, stanza.Limits{}) == nil {
-			cutDelay(&l.st, domain)
+		if l.st.Parse([]byte(xml), stanza.Limits{}) == nil {
+			l.st.CutDelay(domain)
 		}
 	}
 	if had {
@@ -163,19 +157,6 @@ func (b *Burst) handOn(l *leg, s *session.Session, xml []byte) (kept bool) {
 	return true
 }
 
-// cutDelay removes what says that this server held the message back: it will be
-// said once.
-func cutDelay(st *stanza.Stanza, domain jid.JID) {
-	if !st.Class.Has(stanza.Delay) {
-		return
-	}
-	for e := range st.Root().Children() {
-		if stanza.IsDelay(e, domain) {
-			st.Cut(modules.Received, e)
-		}
-	}
-}
-
 // hasHad reports whether a session got the message, or a carbon of it, when it
 // arrived. exact: it was for the full JID of the session that leaves it.
 func hasHad(e session.Entry, st *stanza.Stanza, exact bool, at int64) bool {
@@ -185,16 +166,11 @@ func hasHad(e session.Entry, st *stanza.Stanza, exact bool, at int64) bool {
 	return e.HasCopy(st, at)
 }
 
-// deliver hands a message to the planned sessions, on any node, and reports
-// whether one of them took it.
+// deliver hands a message to the planned sessions and reports whether one of them
+// took it.
 func (b *Burst) deliver(l *leg) (taken bool) {
 	for _, e := range l.plan {
-		if e.Local == nil {
-			taken = b.Send(e.Ref, l.Stanza.Emit(nil, modules.Received)) || taken
-		} else if e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano()) {
-			b.batch.Touch(e.Local)
-			taken = true
-		}
+		taken = b.give(l, e) || taken
 	}
 	return taken
 }

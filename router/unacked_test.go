@@ -101,7 +101,7 @@ func TestLeftovers(t *testing.T) {
 						f.r.Registry.SetCarbons(s, true)
 					}
 				}
-				f.r.Unacked(leaving, []session.Pending{{XML: []byte(c.xml), At: arrived.UnixNano(), Seq: c.seq}})
+				f.r.Unacked(leaving, []session.Pending{{XML: c.xml, At: arrived.UnixNano(), Seq: c.seq}})
 				got := ""
 				if strings.Contains(string(sender.got), "service-unavailable") {
 					got += "E"
@@ -140,7 +140,7 @@ func TestLeftoversKeepTheirFirstStamp(t *testing.T) {
 	_, other := f.bind("juliet@localhost/home", 0)
 	const xml = "<message to='juliet@localhost/phone' from='romeo@localhost/a'><body>x</body><delay xmlns='urn:xmpp:delay' from='localhost' stamp='2002-09-10T23:08:25.000Z'/>" +
 		"<delay xmlns='urn:xmpp:delay' from='elsewhere' stamp='2001-09-10T23:08:25.000Z'/></message>"
-	f.r.Unacked(leaving, []session.Pending{{XML: []byte(xml), At: time.Unix(1e9, 0).UnixNano()}})
+	f.r.Unacked(leaving, []session.Pending{{XML: xml, At: time.Unix(1e9, 0).UnixNano()}})
 	got := string(other.got)
 	if strings.Contains(got, "2002-") || !strings.Contains(got, "stamp='2001-09-10T23:08:25.000Z'") || !strings.Contains(got, "stamp='2001-09-09T01:46:40.000Z'") {
 		t.Errorf("got %s", got)

@@ -24,7 +24,7 @@ func TestUnansweredRequests(t *testing.T) {
 		asked, own := f.bind("juliet@localhost/phone", 0)
 		_, a := f.bind("romeo@localhost/a", 0)
 		_, b := f.bind("romeo@localhost/b", 0)
-		f.r.Unacked(asked, []session.Pending{{XML: []byte("<iq type='get' id='1' from='" + from + "' to='juliet@localhost/phone'><q xmlns='x'/></iq>")}})
+		f.r.Unacked(asked, []session.Pending{{XML: "<iq type='get' id='1' from='" + from + "' to='juliet@localhost/phone'><q xmlns='x'/></iq>"}})
 		got := ""
 		for name, s := range map[string]*sink{"a": a, "b": b, "juliet": own} {
 			if text := string(s.got); text != "" {

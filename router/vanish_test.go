@@ -19,7 +19,7 @@ func TestLeftoversOfTwoThatEndTogether(t *testing.T) {
 	other, _ := f.bind("juliet@localhost/home", 0)
 	other.Outbox.Abort(nil)
 	f.r.Unacked(leaving, []session.Pending{{
-		XML: []byte("<message type='chat' from='romeo@localhost/a' to='juliet@localhost/phone' id='1'><body>x</body></message>"),
+		XML: "<message type='chat' from='romeo@localhost/a' to='juliet@localhost/phone' id='1'><body>x</body></message>",
 		At:  time.Now().UnixNano(),
 	}})
 	if len(store.rows) != 1 || strings.Contains(string(store.rows[0].XML), "delay") {

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"net"
 	"strconv"
 
@@ -32,8 +31,6 @@ type Management struct {
 // managed is the state of stream management.
 type managed struct {
 	Management
-	limit     int
-	ended     func()
 	out       uint32 // stanzas given to the link, modulo 2³²
 	acked     uint32 // of these confirmed
 	stored    int    // bytes of messages that stand in the log of the account, which bounds them
@@ -47,16 +44,20 @@ type managed struct {
 // room is how many bytes the queue may hold; more while it is being emptied.
 func (m *managed) room() int {
 	if m.full {
-		return 2 * m.limit
+		return 2 * m.Limit
 	}
-	return m.limit
+	return m.Limit
 }
+
+// owed is how many bytes of the queue count against its limit; mu is held.
+func (o *Outbox) owed() int { return o.waiting + o.kept - o.managed.stored + o.held() }
 
 // Pending is a stanza that a session leaves behind.
 type Pending struct {
-	XML []byte // canonical
-	At  int64  // of a message: when it arrived, Unix nanoseconds
-	Seq int64  // of a message: its row in the log of the account; 0: none
+	XML string `json:"xml"`          // canonical
+	At  int64  `json:"at,omitempty"` // of a message: when it arrived, Unix nanoseconds
+	// Seq is the row of a message in the log of the account; 0: none.
+	Seq int64 `json:"seq,omitempty"`
 }
 
 // Manage switches stream management on: what is appended from now on counts and
@@ -77,7 +78,7 @@ func (o *Outbox) Manage(m Management, answer []byte) {
 	if answer != nil {
 		o.put(answer, item{})
 	}
-	o.managed = &managed{Management: m, limit: m.Limit, ended: m.Ended}
+	o.managed = &managed{Management: m}
 }
 
 // Managed reports whether the client confirms what it gets.
@@ -100,7 +101,7 @@ func (o *Outbox) OnConfirmed(fn func(seq int64)) {
 
 // askBytes is after how many bytes without a message the client is asked too: the
 // queue must not fill up with what nobody asked about.
-func (m *managed) askBytes() int { return min(64<<10, m.limit/8) }
+func (m *managed) askBytes() int { return min(64<<10, m.Limit/8) }
 
 // request asks for an acknowledgement behind what is queued (XEP-0198 §4), once
 // in a burst that holds messages; mu is held.
@@ -110,11 +111,7 @@ func (o *Outbox) request() {
 		return
 	}
 	m.due, m.unasked = false, 0
-	const r = "<r xmlns='" + nsSM + "'/>"
-	c := o.tail(len(r))
-	before := len(c.buf)
-	c.buf = append(c.buf, r...)
-	o.added(c, before, item{})
+	o.put([]byte("<r xmlns='"+nsSM+"'/>"), item{})
 	if m.asked == 0 {
 		m.asked = m.Now()
 		m.Asked()
@@ -217,7 +214,9 @@ func (o *Outbox) leave() {
 	o.link = nil
 	o.epoch++
 	o.flushing, o.stalled, o.finish = false, false, false
-	o.managed.asked = 0
+	if o.managed != nil {
+		o.managed.asked = 0
+	}
 }
 
 // Attached reports whether there is a connection below.
@@ -298,9 +297,7 @@ func (o *Outbox) Surrender() []byte {
 			bytes = bytes[it.size:]
 		}
 	}
-	o.link = nil
-	o.epoch++
-	o.flushing, o.stalled, o.finish = false, false, false
+	o.leave()
 	o.stop(net.ErrClosed)
 	o.clear()
 	return rest
@@ -325,7 +322,7 @@ func (o *Outbox) Take() []Pending {
 		return list
 	case list == nil:
 		if o.managed != nil {
-			o.managed.ended = nil
+			o.managed.Ended = nil
 		}
 		o.stop(net.ErrClosed)
 	}
@@ -342,7 +339,7 @@ func (o *Outbox) pending() (list []Pending) {
 			xml := rest[:it.size]
 			rest = rest[it.size:]
 			if it.has(counted) || it.has(stanzas) && i >= c.sent {
-				list = append(list, Pending{XML: bytes.Clone(xml), At: it.at, Seq: it.seq})
+				list = append(list, Pending{XML: string(xml), At: it.at, Seq: it.seq})
 			}
 		}
 	}
@@ -358,10 +355,10 @@ func (o *Outbox) Save() (sent, acked uint32, list []Pending) {
 	list = o.pending()
 	if o.quiet != nil {
 		for _, h := range o.quiet.list {
-			list = append(list, Pending{XML: h.xml, At: h.at, Seq: h.seq})
+			list = append(list, Pending{XML: string(h.xml), At: h.at, Seq: h.seq})
 		}
 	}
-	o.managed.ended = nil
+	o.managed.Ended = nil
 	o.stop(net.ErrClosed)
 	o.leave()
 	return o.managed.out, o.managed.acked, list
@@ -372,10 +369,11 @@ func Restore(pool *Chunks, limit int, m Management, sent, acked uint32, list []P
 	if n := uint32(len(list)); sent-acked > n { // what was sent and is not there cannot be sent again
 		sent = acked + n
 	}
-	o := &Outbox{pool: pool, managed: &managed{Management: m, limit: m.Limit, ended: m.Ended, out: sent, acked: acked}}
+	o := &Outbox{pool: pool, managed: &managed{Management: m, out: sent, acked: acked}}
 	o.limit.Store(int64(limit))
 	for i, p := range list {
-		o.put(p.XML, item{at: p.At, seq: p.Seq, trait: traitOf(p.XML)})
+		xml := []byte(p.XML)
+		o.put(xml, item{at: p.At, seq: p.Seq, trait: traitOf(xml)})
 		if uint32(i) < sent-acked {
 			c := o.queue[len(o.queue)-1]
 			o.waiting -= len(c.buf) - c.done

@@ -110,7 +110,7 @@ func TestManagedHandledCount(t *testing.T) {
 func TestManagedCounterWraps(t *testing.T) {
 	t.Parallel()
 	w := new(wire)
-	o := Restore(NewChunks(0), 1<<20, testManagement(1<<20, nil), 0, 1<<32-2, []Pending{{XML: []byte("<iq/>")}, {XML: []byte("<iq/>")}, {XML: []byte("<iq/>")}})
+	o := Restore(NewChunks(0), 1<<20, testManagement(1<<20, nil), 0, 1<<32-2, []Pending{{XML: "<iq/>"}, {XML: "<iq/>"}, {XML: "<iq/>"}})
 	o.Attach(w, nil)
 	o.Flush()
 	if err := o.Ack(0); err != nil {

@@ -117,10 +117,7 @@ func (o *Outbox) push(xml []byte, it item) bool {
 	if !o.room(len(xml), it.seq != 0) {
 		return false
 	}
-	c := o.tail(len(xml))
-	before := len(c.buf)
-	c.buf = append(c.buf, xml...)
-	o.added(c, before, it)
+	o.put(xml, it)
 	return true
 }
 
@@ -198,7 +195,7 @@ func (o *Outbox) room(size int, stored bool) bool {
 // fits reports whether size more bytes are within the limits. When all outboxes
 // together are full only those suffer whose clients do not read.
 func (o *Outbox) fits(size int, stored bool) bool {
-	if m := o.managed; m != nil && !stored && o.waiting+o.kept-m.stored+o.held()+size > m.room() {
+	if m := o.managed; m != nil && !stored && o.owed()+size > m.room() {
 		return false
 	}
 	if o.link == nil {
@@ -228,15 +225,15 @@ func (o *Outbox) overflow(size int) bool {
 		o.stop(cause)
 		return false
 	}
-	if link != nil && m.Resumable && o.waiting+o.kept-m.stored+o.held()+size <= m.limit {
+	if link != nil && m.Resumable && o.owed()+size <= m.Limit {
 		o.leave() // the connection is dead or too slow; its client may find a better one
 		return true
 	}
 	m.full, o.cause = true, cause
-	if link == nil && m.ended != nil {
-		go m.ended()
+	if link == nil && m.Ended != nil {
+		go m.Ended()
 	}
-	return o.waiting+o.kept-m.stored+o.held()+size <= m.room()
+	return o.owed()+size <= m.room()
 }
 
 // tail is the last chunk, with room for size bytes.
@@ -371,10 +368,7 @@ func (o *Outbox) release() {
 		if !c.empty() || c == o.writing {
 			return
 		}
-		o.pool.put(c)
-		copy(o.queue, o.queue[1:])
-		o.queue[len(o.queue)-1] = nil
-		o.queue = o.queue[:len(o.queue)-1]
+		o.next(c)
 	}
 }
 
@@ -416,12 +410,10 @@ func (o *Outbox) Shut(err *stanza.StreamError) {
 		o.mu.Unlock()
 		return
 	}
-	o.shut = err
-	if err != nil {
-		o.stop(err)
-	} else {
-		o.stop(nil)
+	if o.shut = err; err != nil {
+		o.cause = err
 	}
+	o.stop(o.cause)
 	o.finish = o.link != nil
 	o.mu.Unlock()
 	o.Flush()
@@ -440,7 +432,7 @@ func (o *Outbox) Shut(err *stanza.StreamError) {
 	}
 }
 
-// stop takes nothing more from now on; mu is held.
+// stop takes nothing more from now on, because of the first cause; mu is held.
 func (o *Outbox) stop(cause error) {
 	if o.closed {
 		return
@@ -449,8 +441,8 @@ func (o *Outbox) stop(cause error) {
 	if o.cause == nil {
 		o.cause = cause
 	}
-	if m := o.managed; m != nil && o.link == nil && m.ended != nil {
-		go m.ended()
+	if m := o.managed; m != nil && o.link == nil && m.Ended != nil {
+		go m.Ended()
 	}
 }
 

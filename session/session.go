@@ -38,7 +38,7 @@ type Entry struct {
 	// Copies since when carbons have, as Unix nanoseconds; 0: they do not. Messages
 	// that arrived later have been handed to it.
 	Takes, Copies int64
-	// Agent is the client's installation (XEP-0388 §2.4), empty if it did not say.
+	// Agent is the client's installation (XEP-0388 §2.3), empty if it did not say.
 	Agent string
 	// Local is the session when it is on this node, else nil.
 	Local *Session
@@ -60,7 +60,7 @@ type Info struct {
 	Addr      netip.AddrPort // of the client, behind a trusted proxy the client's own
 	Transport string         // "c2s", "c2s_tls", "websocket": ejabberd's names of a connection
 	Since     time.Time
-	Agent     string // the id of the user agent (XEP-0388 §2.4), empty if the client did not say
+	Agent     string // the id of the user agent (XEP-0388 §2.3), empty if the client did not say
 }
 
 // Session is one bound resource on this node.

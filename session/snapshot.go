@@ -29,20 +29,13 @@ type Snapshot struct {
 	Copies     int64    `json:"copies,omitempty"`
 	Directed   []string `json:"directed,omitempty"`
 
-	StreamID string   `json:"stream_id"`
-	H        uint32   `json:"h"`     // stanzas from the client
-	Sent     uint32   `json:"sent"`  // stanzas to the client
-	Acked    uint32   `json:"acked"` // of these confirmed
-	Max      int64    `json:"max"`   // seconds it may wait for its client
-	Left     int64    `json:"left"`  // of these, when it was detached already
-	Queue    []Queued `json:"queue,omitempty"`
-}
-
-// Queued is a stanza of a Snapshot; see Pending.
-type Queued struct {
-	XML string `json:"xml"`
-	At  int64  `json:"at,omitempty"`
-	Seq int64  `json:"seq,omitempty"`
+	StreamID string    `json:"stream_id"`
+	H        uint32    `json:"h"`     // stanzas from the client
+	Sent     uint32    `json:"sent"`  // stanzas to the client
+	Acked    uint32    `json:"acked"` // of these confirmed
+	Max      int64     `json:"max"`   // seconds it may wait for its client
+	Left     int64     `json:"left"`  // of these, when it was detached already
+	Queue    []Pending `json:"queue,omitempty"`
 }
 
 const snapshotVersion = 1
@@ -59,13 +52,10 @@ func (s *Session) Save() *Snapshot {
 		Addr: s.info.Addr.String(), Transport: s.info.Transport, Since: s.info.Since, Active: s.active.Load(),
 		Presence: string(e.Presence), Priority: e.Priority, Takes: e.Takes,
 		Interested: e.Interested, Carbons: e.Carbons, Copies: e.Copies,
-		StreamID: s.Stream.ID, H: s.Stream.H, Sent: sent, Acked: acked,
+		StreamID: s.Stream.ID, H: s.Stream.H, Sent: sent, Acked: acked, Queue: list,
 	}
 	for to := range s.directed {
 		snap.Directed = append(snap.Directed, to.String())
-	}
-	for _, p := range list {
-		snap.Queue = append(snap.Queue, Queued{string(p.XML), p.At, p.Seq})
 	}
 	return snap
 }
@@ -91,15 +81,6 @@ func DecodeSnapshot(data []byte) (*Snapshot, error) {
 		return nil, fmt.Errorf("decode session: version %d is not known", snap.Version)
 	}
 	return snap, nil
-}
-
-// Pending lists the stanzas of the snapshot for Restore.
-func (snap *Snapshot) Pending() []Pending {
-	list := make([]Pending, len(snap.Queue))
-	for i, q := range snap.Queue {
-		list[i] = Pending{XML: []byte(q.XML), At: q.At, Seq: q.Seq}
-	}
-	return list
 }
 
 // Session makes the session of the snapshot; it is not in a registry yet. The

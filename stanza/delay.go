@@ -41,3 +41,16 @@ func IsDelay(e Elem, by jid.JID) bool {
 	j, err := jid.Parse(from)
 	return err == nil && j == by
 }
+
+// CutDelay removes what says that this entity held the stanza back, on the
+// Received side: it is forged, or will be said anew.
+func (s *Stanza) CutDelay(by jid.JID) {
+	if !s.Class.Has(Delay) {
+		return
+	}
+	for e := range s.Root().Children() {
+		if IsDelay(e, by) {
+			s.Cut(Received, e)
+		}
+	}
+}

@@ -16,7 +16,6 @@ import (
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/internal/visible"
 	"github.com/xmppd/xmppd/session"
-	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 )
 
@@ -94,14 +93,7 @@ func (m *Module) Init(h *modules.Host) error {
 // cutForged removes what claims that this server held the message back
 // (XEP-0203 §5).
 func (m *Module) cutForged(f *modules.Flight) error {
-	if !f.Stanza.Class.Has(stanza.Delay) {
-		return nil
-	}
-	for e := range f.Stanza.Root().Children() {
-		if stanza.IsDelay(e, m.host.Domain) {
-			f.Stanza.Cut(modules.Received, e)
-		}
-	}
+	f.Stanza.CutDelay(m.host.Domain)
 	return nil
 }
 

@@ -74,6 +74,7 @@ func TestNoAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	m, f := New(nil, nil, nil), &modules.Flight{Stanza: &st}
+	m.host = new(modules.Host)
 	n := testing.AllocsPerRun(100, func() {
 		if m.cutForged(f) != nil || m.keepAbsent(f) != nil {
 			t.Error("a verdict")
