@@ -67,7 +67,7 @@ func (s *slow) free() {
 func keeps(h *modules.Host) {
 	h.Message(modules.Received, modules.Archive, func(f *modules.Flight) error {
 		if f.Absent {
-			f.Store(&storage.Message{Owner: f.Owner, Peer: f.From, Arrived: f.Arrived, XML: f.Stanza.Emit(nil, modules.Received)})
+			f.Row.Flags |= storage.Waiting
 		}
 		return nil
 	})

@@ -25,19 +25,19 @@ func (c *conn) bind(st *stanza.Stanza, resource string) bool {
 		c.out.Append(st.BuildError("", "", stanza.BadRequest("this is no resource")).Bytes()) // RFC 6120 §7.7.2.1
 		return true
 	}
-	return c.openSession(full, "", func(*session.Session) []byte {
+	return c.openSession(full, session.Info{}, func(*session.Session) []byte {
 		return result(st).Open("bind", nsBind).Text("jid", full.String()).Bytes()
 	})
 }
 
 // openSession makes the session of a full JID and reports whether to read on.
 // answer returns what the client gets first; it is called before anybody else
-// can reach the session. agent is the client's installation, or empty.
-func (c *conn) openSession(full jid.JID, agent string, answer func(*session.Session) []byte) bool {
-	s := session.New(c.srv.Registry.NewRef(), full, session.Info{
-		Addr: netip.AddrPortFrom(c.addr, c.t.RemoteAddr().Port()), Transport: c.kind, Since: time.Unix(c.srv.Wheel.Now(), 0), Agent: agent,
-	}, c.out)
-	c.displace(full, agent)
+// can reach the session. info holds what only the caller knows.
+func (c *conn) openSession(full jid.JID, info session.Info, answer func(*session.Session) []byte) bool {
+	info.Addr, info.Transport = netip.AddrPortFrom(c.addr, c.t.RemoteAddr().Port()), c.kind
+	info.Since = time.Unix(c.srv.Wheel.Now(), 0)
+	s := session.New(c.srv.Registry.NewRef(), full, info, c.out)
+	c.displace(full, info.Agent)
 	// From Add on anybody may send to the session: the answer has to be first.
 	c.out.Append(answer(s))
 	if old := c.srv.Registry.Add(s); old != nil {

@@ -26,7 +26,7 @@ func (c *conn) bind2(w *wishes, success func(full jid.JID, bound []byte) []byte)
 	if err != nil {
 		return c.quit(&stanza.StreamError{Condition: stanza.StreamInternalServerError}) // its characters are ours
 	}
-	return c.openSession(full, w.agent.ID, func(s *session.Session) []byte {
+	return c.openSession(full, session.Info{Agent: w.agent.ID, Bind2: true}, func(s *session.Session) []byte {
 		c.out.Append(success(full, c.bound2(s, w.bind)))
 		return c.loggedInFeatures(true)
 	})
@@ -55,7 +55,9 @@ func (c *conn) bound2(s *session.Session, bind stanza.Elem) []byte {
 	f := &modules.Flight{
 		Ctx: context.Background(), From: s.JID, Owner: s.JID.Bare(), Session: s, Arrived: time.Now(),
 	}
-	all := c.srv.Router.Tables(c.host.String()).Inline()
+	tables := c.srv.Router.Tables(c.host.String())
+	tables.Bound(f, b)
+	all := tables.Inline()
 	managed := false
 	for e := range bind.Children() {
 		if e.Is(nsSM, "enable") {

@@ -86,7 +86,8 @@ func TestBind2(t *testing.T) {
 			t.Helper()
 			c.Send(authenticate(user, xmpptest.Password, "<user-agent id='"+agentID+"'/>"+bind2))
 			vars := xmpptest.Vars{}
-			c.ExpectVars("<success xmlns='urn:xmpp:sasl:2'><authorization-identifier>{jid}</authorization-identifier><bound xmlns='urn:xmpp:bind:0'/></success>", vars)
+			c.ExpectVars("<success xmlns='urn:xmpp:sasl:2'><authorization-identifier>{jid}</authorization-identifier>"+
+				"<bound xmlns='urn:xmpp:bind:0'><metadata xmlns='urn:xmpp:mam:2'/></bound></success>", vars)
 			features(t, c, true)
 			return vars["jid"]
 		}
@@ -112,6 +113,29 @@ func TestBind2(t *testing.T) {
 		}
 		again.ExpectEnd("conflict")
 	})
+}
+
+// Who binds a resource learns which messages there are without asking (XEP-0386 §3.2).
+func TestBoundMetadata(t *testing.T) {
+	t.Parallel()
+	s := xmpptest.Start(t, xmpptest.Options{})
+	s.Account(t, "romeo")
+	var ids []string
+	for n := range 3 {
+		c := s.Dial(t, xmpptest.DirectTLS)
+		c.Open()
+		c.Send(authenticate("romeo", xmpptest.Password, bind2))
+		success := c.Next()
+		m := success.Child(nsBind2, "bound").Child("urn:xmpp:mam:2", "metadata")
+		if m == nil || n == 0 && len(m.Children()) != 0 ||
+			n > 0 && (m.Child("urn:xmpp:mam:2", "start").Attr("id") != ids[0] || m.Child("urn:xmpp:mam:2", "end").Attr("id") != ids[n-1]) {
+			t.Fatalf("after the messages %q got %s", ids, success)
+		}
+		features(t, c, true)
+		full := success.Child(nsSASL2, "authorization-identifier").Text()
+		c.Send("<message to='" + full + "'><body>note</body></message>")
+		ids = append(ids, c.Next().Child("urn:xmpp:sid:0", "stanza-id").Attr("id"))
+	}
 }
 
 // A refused login leaves the stream as it was, for either profile.
@@ -292,7 +316,7 @@ func TestInlineResume(t *testing.T) {
 		c.Send(authenticate(user, xmpptest.Password, "<user-agent id='"+agentID+"'/>"+managed))
 		success := c.Next()
 		bound := success.Child(nsBind2, "bound")
-		if bound == nil || len(bound.Children()) != 1 || bound.Child(nsSM, "enabled") == nil {
+		if bound == nil || len(bound.Children()) != 2 || bound.Child(nsSM, "enabled") == nil {
 			t.Fatalf("got %s", success)
 		}
 		id, full := bound.Child(nsSM, "enabled").Attr("id"), success.Child(nsSASL2, "authorization-identifier").Text()

@@ -142,6 +142,7 @@ func TestSilentClients(t *testing.T) {
 	}
 	bound := func(t *testing.T) *xmpptest.Client {
 		c := serve(t, options())()
+		c.AnswerPings(false)
 		c.Open()
 		c.Authenticate("romeo", xmpptest.Password)
 		c.Bind("home")

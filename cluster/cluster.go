@@ -15,6 +15,7 @@ import (
 type Delivery struct {
 	To  session.Ref
 	XML []byte // canonical, with its final addresses; owned by the delivery
+	Seq int64  // the row of the session's account that it delivers; 0: none
 	Tag int    // the sender's own mark
 }
 

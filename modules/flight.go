@@ -35,9 +35,19 @@ type Flight struct {
 	// Absent: nobody gets the message now and it may be stored for later.
 	Absent bool
 
-	Run Runner // the router's end
-	// Stored is set by Store on the Received side: the recipient gets it later.
+	// Row is the copy of the message that the account of the pass may keep. In stage
+	// Archive handlers set flags, and what else they know; the router fills in the
+	// owner, the peer, the time and the XML, and stores a row that is Archived or
+	// Waiting.
+	Row *storage.Message
+	// Rows are the copies that are kept, by side: known from stage Stamp on, when
+	// they are durable. Who writes to himself has one row, on both sides. nil: none.
+	Rows [2]*storage.Message
+	// Stored: the recipient gets the message later, or is not to; nobody is told
+	// that it is absent.
 	Stored bool
+
+	Run Runner // the router's end
 }
 
 // Runner is what a Flight needs of the router.
@@ -49,11 +59,14 @@ type Runner interface {
 	AfterCommit(f *Flight, fn func())
 	// Send queues an element for one session; it is flushed at the end of the burst.
 	Send(to session.Ref, xml []byte) bool
+	// SendRow is Send for an element that delivers a row of the session's account; 0:
+	// it does not.
+	SendRow(to session.Ref, xml []byte, seq int64) bool
 }
 
-// Store adds a typed row; it joins the run's transaction. Archive handlers
-// only. Rows may point into the stanza.
-func (f *Flight) Store(w storage.Write) { f.Stored = true; f.Run.Store(f, w) }
+// Store adds a change that depends on the message, beside Row; it joins the run's
+// transaction. Archive handlers only. It may point into the stanza.
+func (f *Flight) Store(w storage.Write) { f.Run.Store(f, w) }
 
 // AfterCommit calls fn when the flight's rows are durable and it has been
 // delivered; not if they could not be written.
@@ -65,6 +78,16 @@ func (f *Flight) Send(to session.Ref, st *stanza.Builder) bool {
 	return f.Run.Send(to, st.Bytes())
 }
 
+// SendCopy is Send for a copy of the message, for a session of the account that
+// keeps the row of this side: the session confirms that too.
+func (f *Flight) SendCopy(s Side, to session.Ref, st *stanza.Builder) bool {
+	seq := int64(0)
+	if row := f.Rows[s]; row != nil {
+		seq = row.Seq
+	}
+	return f.Run.SendRow(to, st.Bytes(), seq)
+}
+
 // Request is an IQ get or set that a module answers.
 type Request struct {
 	*Flight
@@ -72,6 +95,12 @@ type Request struct {
 	Reply   *stanza.Builder // inside the result; what is written is dropped if the handler fails
 	Addr    netip.Addr      // of the client, for Target Stranger
 	after   []func()
+}
+
+// Before sends a stanza to the asker ahead of the result; seq is the row of its
+// account that it delivers; 0: none. It reports false if the asker is gone.
+func (r *Request) Before(st *stanza.Builder, seq int64) bool {
+	return r.Session != nil && r.Run.SendRow(r.Session.Ref, st.Bytes(), seq)
 }
 
 // AfterReply calls fn after the answer has been queued.

@@ -37,6 +37,10 @@ type Services interface {
 	Hosted(domain string) bool
 	// Invalidate drops a cached value on all other nodes.
 	Invalidate(kind string, key jid.JID)
+	// Settled returns a seq up to which all messages of an account's log have been
+	// delivered to whom they were planned for; those that join later are above it.
+	// It waits for a commit, so no handler of a message may call it.
+	Settled(account jid.JID) (seq int64, err error)
 }
 
 // Host is one domain as a module sees it. Its registering methods may only be
@@ -109,6 +113,13 @@ func (h *Host) Nonza(ns, name string, fn func(*Flight)) {
 // Inline offers a feature during resource binding (XEP-0386).
 func (h *Host) Inline(in Inline) { h.tables.inline = append(h.tables.inline, in) }
 
+// Bound attaches a function that writes what every client learns that binds its
+// resource by XEP-0386, whatever it asks for. As for Inline, nobody can send to the
+// session yet.
+func (h *Host) Bound(fn func(f *Flight, bound *stanza.Builder)) {
+	h.tables.bound = append(h.tables.bound, fn)
+}
+
 // OnSession attaches a handler to an event of sessions. The flight has no
 // stanza; its Session is the one.
 func (h *Host) OnSession(e Event, fn func(*Flight)) {
@@ -125,6 +136,19 @@ func (h *Host) StreamFeature(p Phase, fn func(*stanza.Builder)) {
 // its rows are removed.
 func (h *Host) OnUserRemoved(fn func(context.Context, jid.JID) error) {
 	h.tables.removed = append(h.tables.removed, fn)
+}
+
+// Every has fn called every d, at least a second, for work that is nobody's
+// request; never twice at a time. The context ends when the server stops. An error
+// is logged.
+func (h *Host) Every(name string, d time.Duration, fn func(context.Context) error) {
+	h.tables.tasks = append(h.tables.tasks, Task{Name: h.module.Name + "." + name, Every: d, Run: fn})
+}
+
+// OnStop attaches a handler that is called at a planned stop, when there are no
+// sessions any more.
+func (h *Host) OnStop(fn func(context.Context) error) {
+	h.tables.stops = append(h.tables.stops, fn)
 }
 
 // Command declares an admin command. It is called for every domain and counts

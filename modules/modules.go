@@ -51,15 +51,16 @@ const (
 )
 
 // Stage is a step of a pass. Between Amend and Archive of the Received side
-// the router plans who gets a message; between Archive and Copy it commits and
-// delivers.
+// the router plans who gets a message; between Archive and Stamp it commits, and
+// between Stamp and Copy it delivers.
 type Stage uint8
 
 // The stages, in their order.
 const (
 	Check   Stage = iota // refuse; all handlers run and the strictest verdict wins
 	Amend                // change the stanza, or consume it (Stop)
-	Archive              // store rows with Flight.Store; messages only
+	Archive              // say what is kept, in Flight.Row; messages only
+	Stamp                // after the commit: append what it has decided; messages only
 	Copy                 // after the commit and the delivery, for further sessions; messages only
 	Missed               // Received only: planned sessions vanished before they got it
 	Stages  = int(iota)

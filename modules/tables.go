@@ -2,9 +2,11 @@ package modules
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"time"
 
 	"github.com/xmppd/xmppd/command"
 	"github.com/xmppd/xmppd/jid"
@@ -25,6 +27,16 @@ type Tables struct {
 	http     []HTTPRoute
 	nonzas   map[[2]string]func(*Flight) // by namespace and name
 	inline   []Inline
+	bound    []func(*Flight, *stanza.Builder)
+	tasks    []Task
+	stops    []func(context.Context) error
+}
+
+// Task is work that is done again and again; see Host.Every.
+type Task struct {
+	Name  string
+	Every time.Duration
+	Run   func(context.Context) error
 }
 
 // HTTPRoute is a handler for a pattern of net/http.ServeMux.
@@ -145,6 +157,13 @@ func (t *Tables) Nonza(ns, name []byte) func(*Flight) {
 // Inline lists what may be asked for while a resource is bound.
 func (t *Tables) Inline() []Inline { return t.inline }
 
+// Bound writes what every client learns that binds a resource by XEP-0386.
+func (t *Tables) Bound(f *Flight, bound *stanza.Builder) {
+	for _, fn := range t.bound {
+		fn(f, bound)
+	}
+}
+
 // StreamFeatures writes the features that modules offer in the phase.
 func (t *Tables) StreamFeatures(p Phase, b *stanza.Builder) {
 	for _, fn := range t.features[p] {
@@ -160,6 +179,18 @@ func (t *Tables) UserRemoved(ctx context.Context, user jid.JID) error {
 		}
 	}
 	return nil
+}
+
+// Tasks are what is to be done again and again.
+func (t *Tables) Tasks() []Task { return t.tasks }
+
+// Stopping tells the modules that the server has no sessions any more and ends.
+func (t *Tables) Stopping(ctx context.Context) error {
+	var errs []error
+	for _, fn := range t.stops {
+		errs = append(errs, fn(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 // Commands are the admin commands of the modules.

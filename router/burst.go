@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
@@ -47,16 +48,20 @@ type leg struct {
 	st     stanza.Stanza
 	tables *modules.Tables // of the recipient's domain
 	rows   []storage.Write
-	at     int    // of the first row in the run
-	h      uint32 // stanzas of the session up to this one (XEP-0198)
+	copies [2]storage.Message // what Row points to, by side
+	xml    [2][]byte          // what they hold
+	at     int                // of the first row in the run
+	h      uint32             // stanzas of the session up to this one (XEP-0198)
 	after  []func()
 	plan   []session.Entry // backs Planned
 	missed []session.Entry // of plan: vanished before the delivery
+	done   bool            // delivered: what AfterCommit took is to be called
 }
 
 // origin remembers a message that went to other nodes, for stage Missed.
 type origin struct {
 	from, owner jid.JID
+	kept        bool         // it stands in the log
 	holders     atomic.Int32 // sessions that have it or may still get it
 }
 
@@ -89,7 +94,12 @@ func (b *Burst) release(l *leg) {
 	clear(l.after)
 	clear(l.plan)
 	clear(l.missed)
-	*l = leg{b: b, st: l.st, rows: l.rows[:0], after: l.after[:0], plan: l.plan[:0], missed: l.missed[:0]}
+	for i := range l.xml {
+		if cap(l.xml[i]) > maxRunBytes/maxRun*4 {
+			l.xml[i] = nil
+		}
+	}
+	*l = leg{b: b, st: l.st, rows: l.rows[:0], xml: l.xml, after: l.after[:0], plan: l.plan[:0], missed: l.missed[:0]}
 	l.Run = l
 	b.free = append(b.free, l)
 }
@@ -210,19 +220,41 @@ func (b *Burst) endRun() {
 	if len(b.run) == 0 {
 		return
 	}
-	if len(b.write.Writes) > 0 {
+	written := len(b.write.Writes) > 0
+	if written {
 		b.handled(b.run[len(b.run)-1])
+		b.write.InOrder = true
 		b.r.Group.Join(&b.write)
 		b.write.Wait()
+		b.write.Turn()
 	}
 	run := b.run
 	b.run, b.bytes = b.run[:0], 0
+	for _, l := range run {
+		b.guard(l, func() { b.conclude(l) })
+	}
+	if written {
+		b.write.Done()
+	}
 	for i, l := range run {
-		b.conclude(l)
+		if l.done {
+			b.guard(l, l.committed)
+		}
 		run[i] = nil
 		b.release(l)
 	}
 	b.write.Reset()
+}
+
+// guard keeps a handler that panics behind the commit from taking the rest of the
+// run from its recipients.
+func (b *Burst) guard(l *leg, fn func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			b.panicked(l.From, p)
+		}
+	}()
+	fn()
 }
 
 // handled writes how many stanzas of the sender's stream are durable with the
@@ -241,15 +273,8 @@ func (b *Burst) handled(last *leg) {
 // of. A live one is written again before that.
 const StreamMemory = 36 * time.Hour
 
-// conclude delivers one message of a run, or tells the sender why not. A handler
-// that panics behind the commit does not keep the rest of the run from its
-// recipients.
+// conclude delivers one message of a run, or tells the sender why not.
 func (b *Burst) conclude(l *leg) {
-	defer func() {
-		if p := recover(); p != nil {
-			b.panicked(l.From, p)
-		}
-	}()
 	if err := l.failed(b.write.Errs); err != nil {
 		b.refuse(l, err)
 	} else {
@@ -261,12 +286,19 @@ func (b *Burst) panicked(from jid.JID, p any) {
 	b.r.Log.Error("handler panicked", "account", from.Bare().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
-// failed is the first error of the leg's rows.
+// failed is the first error of the leg's rows. That the sender has the message
+// already is none: the recipient may have refused it then.
 func (l *leg) failed(errs []error) error {
-	for i := range l.rows {
-		if err := errs[l.at+i]; err != nil {
-			return err
+	for i, w := range l.rows {
+		err := errs[l.at+i]
+		if err == nil {
+			continue
 		}
+		if sent := l.Rows[modules.Sent]; errors.Is(err, storage.ErrExists) && w == storage.Write(sent) && sent != l.Rows[modules.Received] {
+			l.Rows[modules.Sent] = nil
+			continue
+		}
+		return err
 	}
 	return nil
 }
@@ -319,18 +351,25 @@ func (l *leg) AfterCommit(_ *modules.Flight, fn func()) { l.after = append(l.aft
 // Send implements modules.Runner.
 func (l *leg) Send(to session.Ref, xml []byte) bool { return l.b.Send(to, xml) }
 
+// SendRow implements modules.Runner.
+func (l *leg) SendRow(to session.Ref, xml []byte, seq int64) bool { return l.b.sendRow(to, xml, seq) }
+
 // Send queues an element in canonical form for one session on any node.
-func (b *Burst) Send(to session.Ref, xml []byte) bool {
+func (b *Burst) Send(to session.Ref, xml []byte) bool { return b.sendRow(to, xml, 0) }
+
+// sendRow is Send for an element that delivers a row of the session's account; 0:
+// it does not.
+func (b *Burst) sendRow(to session.Ref, xml []byte, seq int64) bool {
 	if to.Node != b.r.Registry.Node() {
 		if b.r.node == nil {
 			return false
 		}
-		b.remote = append(b.remote, cluster.Delivery{To: to, XML: append([]byte(nil), xml...)})
+		b.remote = append(b.remote, cluster.Delivery{To: to, XML: append([]byte(nil), xml...), Seq: seq})
 		b.origins = append(b.origins, nil)
 		return true
 	}
 	s := b.r.Registry.ByRef(to)
-	if s == nil || !s.Outbox.Append(xml) {
+	if s == nil || !s.Outbox.AppendRow(xml, seq) {
 		return false
 	}
 	b.batch.Touch(s)
@@ -341,9 +380,9 @@ func (b *Burst) Send(to session.Ref, xml []byte) bool {
 // any node and reports whether it was taken, as far as is known.
 func (b *Burst) give(l *leg, e session.Entry) bool {
 	if e.Local == nil {
-		return b.Send(e.Ref, l.Stanza.Emit(nil, modules.Received))
+		return b.sendRow(e.Ref, l.Stanza.Emit(nil, modules.Received), l.seq(modules.Received))
 	}
-	if !e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano()) {
+	if !e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano(), l.seq(modules.Received)) {
 		return false
 	}
 	b.batch.Touch(e.Local)

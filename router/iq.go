@@ -217,7 +217,7 @@ func (r *Router) Ask(to session.Ref, iq *stanza.Builder, timeout time.Duration, 
 	st.SetAttr(modules.Sent, "from", s.JID.Domain())
 	st.SetAttr(modules.Sent, "to", s.JID.String())
 	r.Wheel.Add(a, max(int(timeout/time.Second), 1), false)
-	if !s.Outbox.AppendStanza(st, modules.Sent, 0) {
+	if !s.Outbox.AppendStanza(st, modules.Sent, 0, 0) {
 		r.asks.done(a.key, nil)
 		return
 	}

@@ -80,17 +80,19 @@ func (b *Burst) message(l *leg) (kept bool) {
 	if sender := b.r.domains[l.From.Domain()]; sender != nil && l.Session != nil {
 		l.Owner = l.From.Bare()
 		if !b.pass(l, sender, modules.Sent, modules.Check) || !b.pass(l, sender, modules.Sent, modules.Amend) ||
-			!b.pass(l, sender, modules.Sent, modules.Archive) {
-			l.rows = l.rows[:0]
+			!b.archive(l, sender, modules.Sent) {
 			return false
 		}
 	}
 	if !b.receive(l) {
-		l.rows = l.rows[:0]
 		return false
+	}
+	if l.Rows[modules.Received] != nil && l.From.Bare() == l.To.Bare() {
+		l.Rows[modules.Sent] = l.Rows[modules.Received]
 	}
 	if len(b.run) == 0 && len(l.rows) == 0 {
 		b.finish(l)
+		l.committed()
 		return false
 	}
 	l.at = len(b.write.Writes)
@@ -126,7 +128,7 @@ func (b *Burst) receive(l *leg) bool {
 		b.bounce(l, stanza.ServiceUnavailable(""))
 		return false
 	}
-	if !b.pass(l, l.tables, modules.Received, modules.Archive) {
+	if !b.archive(l, l.tables, modules.Received) {
 		return false
 	}
 	if l.Absent && !l.Stored {
@@ -134,6 +136,46 @@ func (b *Burst) receive(l *leg) bool {
 		return false
 	}
 	return true
+}
+
+// archive runs stage Archive and makes the row that the account of the pass keeps.
+func (b *Burst) archive(l *leg, t *modules.Tables, s modules.Side) bool {
+	l.Row = &l.copies[s]
+	*l.Row = storage.Message{}
+	if !b.pass(l, t, s, modules.Archive) {
+		return false
+	}
+	if l.Row.Flags.Has(storage.Archived | storage.Waiting) {
+		b.keep(l, s)
+	}
+	return true
+}
+
+// keep completes the row of a side and stores it.
+func (b *Burst) keep(l *leg, s modules.Side) {
+	row := l.Row
+	row.Owner, row.Peer, row.Arrived = l.Owner, l.From, l.Arrived
+	if s == modules.Sent {
+		row.Peer = l.To
+		row.Flags |= storage.FromOwner
+	} else {
+		l.Stored = true
+	}
+	if l.Stanza.To() == nil { // a row stands alone
+		l.Stanza.SetAttr(s, "to", l.To.String())
+	}
+	l.xml[s] = l.Stanza.Emit(l.xml[s][:0], s)
+	row.XML = l.xml[s]
+	l.rows = append(l.rows, row)
+	l.Rows[s] = row
+}
+
+// seq is the row of a side; 0: none.
+func (l *leg) seq(s modules.Side) int64 {
+	if row := l.Rows[s]; row != nil {
+		return row.Seq
+	}
+	return 0
 }
 
 // toServer is a message to the domain itself: nobody reads it (RFC 6120
@@ -198,17 +240,19 @@ func (b *Burst) plan(l *leg) fate {
 
 // finish delivers a message whose rows are durable and runs what follows.
 func (b *Burst) finish(l *leg) {
+	l.done = true
+	b.stamp(l)
 	var o *origin
 	missed := l.missed[:0]
 	for _, e := range l.plan {
 		switch {
 		case e.Local == nil:
 			if o == nil {
-				o = &origin{from: l.From, owner: l.To.Bare()}
+				o = &origin{from: l.From, owner: l.To.Bare(), kept: l.Rows[modules.Received] != nil}
 			}
-			b.remote = append(b.remote, cluster.Delivery{To: e.Ref, XML: l.Stanza.Emit(nil, modules.Received)})
+			b.remote = append(b.remote, cluster.Delivery{To: e.Ref, XML: l.Stanza.Emit(nil, modules.Received), Seq: l.seq(modules.Received)})
 			b.origins = append(b.origins, o)
-		case !e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano()):
+		case !e.Local.Outbox.AppendStanza(l.Stanza, modules.Received, l.Arrived.UnixNano(), l.seq(modules.Received)):
 			missed = append(missed, e)
 			continue
 		default:
@@ -226,22 +270,32 @@ func (b *Burst) finish(l *leg) {
 		b.missed(l)
 	}
 	if l.Planned = got; l.Owed {
-		l.committed()
 		return
 	}
 	if sender := b.r.domains[l.From.Domain()]; sender != nil && l.Session != nil {
 		l.Owner = l.From.Bare()
-		b.copies(l, sender, modules.Sent)
+		b.after(l, sender, modules.Sent, modules.Copy)
 	}
 	l.Owner = l.To.Bare()
-	b.copies(l, l.tables, modules.Received)
-	l.committed()
+	b.after(l, l.tables, modules.Received, modules.Copy)
 }
 
-// copies runs stage Copy. The message has been delivered: what fails now is no
-// longer the sender's business.
-func (b *Burst) copies(l *leg, t *modules.Tables, s modules.Side) {
-	if module, err := t.Pass(stanza.Message, s, modules.Copy, &l.Flight); err != nil {
+// stamp runs stage Stamp on the sides that have a row.
+func (b *Burst) stamp(l *leg) {
+	if sender := b.r.domains[l.From.Domain()]; sender != nil && l.Rows[modules.Sent] != nil {
+		l.Owner = l.From.Bare()
+		b.after(l, sender, modules.Sent, modules.Stamp)
+	}
+	if l.Rows[modules.Received] != nil {
+		l.Owner = l.To.Bare()
+		b.after(l, l.tables, modules.Received, modules.Stamp)
+	}
+}
+
+// after runs a stage behind the commit: what fails now is no longer the sender's
+// business.
+func (b *Burst) after(l *leg, t *modules.Tables, s modules.Side, st modules.Stage) {
+	if module, err := t.Pass(stanza.Message, s, st, &l.Flight); err != nil {
 		b.r.verdict(&l.Flight, module, err)
 	}
 }
@@ -253,12 +307,20 @@ func (l *leg) committed() {
 	}
 }
 
-// missed is for planned sessions that vanished: if the message can be kept it
-// is; if nobody got it and it cannot be kept the sender is told.
+// missed is for planned sessions that vanished: what stands in the log comes from
+// there; else, if the message can be kept, it is. If nobody got it and it is not
+// kept the sender is told.
 func (b *Burst) missed(l *leg) {
-	l.Owner, l.rows, l.Stored = l.To.Bare(), l.rows[:0], false
+	l.Owner, l.rows = l.To.Bare(), l.rows[:0]
+	l.Row = &l.copies[modules.Received]
+	if l.Stored = l.Rows[modules.Received] != nil; !l.Stored {
+		*l.Row = storage.Message{}
+	}
 	if !b.pass(l, l.tables, modules.Received, modules.Missed) {
 		return
+	}
+	if !l.Stored && l.Row.Flags.Has(storage.Waiting) {
+		b.keep(l, modules.Received)
 	}
 	if !l.Stored && l.Delivered == 0 {
 		b.bounce(l, stanza.ServiceUnavailable(""))
@@ -292,6 +354,9 @@ func (r *Router) missedRemote(o *origin, xml []byte) {
 	}
 	l.Ctx, l.From, l.To, l.Stanza, l.Arrived = context.Background(), o.from, to, &l.st, r.Now()
 	l.tables = r.domains[o.owner.Domain()]
+	if o.kept {
+		l.Rows[modules.Received] = &l.copies[modules.Received]
+	}
 	for _, s := range r.Registry.Sessions(o.from.Bare()) {
 		if s.JID == o.from {
 			l.Session = s
@@ -306,6 +371,9 @@ func (b *Burst) refuse(l *leg, err error) {
 	if l.Owed {
 		b.lost, b.lostBy = b.lost+1, err // nobody to tell; see Unacked
 		return
+	}
+	if errors.Is(err, storage.ErrExists) {
+		return // the recipient has it: the sender did not know that it had been taken
 	}
 	if errors.Is(err, storage.ErrTooMany) || errors.Is(err, storage.ErrNotFound) {
 		// XEP-0160 §3: the queue of the recipient is full, or the account has been

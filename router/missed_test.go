@@ -50,7 +50,7 @@ func (w *witness) attach(f *fixture) {
 		}
 		w.seen = append(w.seen, line)
 		if w.keep {
-			f.Store(&storage.Message{Owner: f.Owner})
+			f.Row.Flags |= storage.Waiting
 		}
 		return nil
 	})

@@ -64,15 +64,19 @@ func (f *fixture) bind(full string, priority ...int8) (*session.Session, *sink) 
 	return s, link
 }
 
-func (f *fixture) send(t testing.TB, s *session.Session, xml string) {
+// send takes stanzas of a session through the router, in one burst.
+func (f *fixture) send(t testing.TB, s *session.Session, xml ...string) {
 	b := f.r.Burst()
-	st := b.Next()
-	if err := st.Parse([]byte(xml), stanza.Limits{}); err != nil {
-		t.Fatal(err)
+	defer b.End()
+	for _, x := range xml {
+		st := b.Next()
+		if err := st.Parse([]byte(x), stanza.Limits{}); err != nil {
+			t.Error(err)
+			return
+		}
+		st.SetAttr(modules.Sent, "from", s.JID.String())
+		b.Stanza(context.Background(), s)
 	}
-	st.SetAttr(modules.Sent, "from", s.JID.String())
-	b.Stanza(context.Background(), s)
-	b.End()
 }
 
 // TestMessageFates is Table 1 of RFC 6121 §8.5.4: rows are the conditions and

@@ -150,6 +150,17 @@ func (r *Router) Kick(ref session.Ref, cond stanza.StreamCondition, text string)
 	}
 }
 
+// Settled implements modules.Services.
+func (r *Router) Settled(account jid.JID) (seq int64, err error) {
+	m := &storage.Mark{Owner: account.Bare()}
+	run := storage.Run{Writes: []storage.Write{m}, InOrder: true}
+	r.Group.Join(&run)
+	run.Wait()
+	run.Turn()
+	run.Done()
+	return m.Seq, run.Errs[0]
+}
+
 // OnInvalidate has fn called when another node drops a value of that kind.
 // Only before the first stanza.
 func (r *Router) OnInvalidate(kind string, fn func(jid.JID)) {
@@ -176,7 +187,7 @@ func (r *Router) Receive(ds []cluster.Delivery) (gone []cluster.Delivery) {
 	defer b.End()
 	for _, d := range ds {
 		s := r.Registry.ByRef(d.To)
-		if s == nil || !s.Outbox.Append(d.XML) {
+		if s == nil || !s.Outbox.AppendRow(d.XML, d.Seq) {
 			gone = append(gone, d)
 			continue
 		}

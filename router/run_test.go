@@ -34,7 +34,7 @@ func TestRunSurvivesItsMessages(t *testing.T) {
 	f.r.Group = removed{}
 	h := modules.NewHost(jid.MustParse("localhost"), f.tables, f.r, modules.Info{Name: "test"}, nil, nil, slog.New(slog.DiscardHandler), f.r.Now)
 	h.Message(modules.Received, modules.Archive, func(f *modules.Flight) error {
-		f.Store(&storage.Message{Owner: f.Owner})
+		f.Row.Flags |= storage.Waiting
 		return nil
 	})
 	h.Message(modules.Received, modules.Copy, func(f *modules.Flight) error {

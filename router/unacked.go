@@ -33,11 +33,11 @@ var leftovers = map[stanza.Kind]map[stanza.Type]leftover{
 	stanza.Presence: {}, // forgotten, whatever its type
 }
 
-// leftoverOf looks at what the table's types do not tell: a carbon or an event
+// leftoverOf looks at what the table's types do not tell: a copy or an event
 // is there for this session alone, and what stands in the log of the account
 // comes from there again.
 func leftoverOf(st *stanza.Stanza, p session.Pending) leftover {
-	if p.Seq != 0 || st.Class.Has(stanza.PEPEvent|stanza.Carbon) {
+	if p.Seq != 0 || st.Class.Has(stanza.PEPEvent|stanza.Carbon|stanza.Archive) {
 		return forgotten
 	}
 	return leftovers[st.Kind][st.Type]
@@ -109,6 +109,8 @@ func (b *Burst) handOn(l *leg, s *session.Session, xml string) (kept bool) {
 	l.To = s.JID
 	if to, err := jid.Parse(string(l.st.To())); err == nil {
 		l.To = to
+	} else if l.From.Bare() == s.JID.Bare() {
+		l.To = l.From.Bare() // RFC 6120 §10.3.1
 	}
 	domain := s.JID.DomainJID()
 	if !b.pass(l, l.tables, modules.Received, modules.Check) {
@@ -144,7 +146,7 @@ func (b *Burst) handOn(l *leg, s *session.Session, xml string) (kept bool) {
 		return false
 	}
 	l.Absent, l.Owed = true, true
-	if !b.pass(l, l.tables, modules.Received, modules.Archive) || len(l.rows) == 0 {
+	if !b.archive(l, l.tables, modules.Received) || len(l.rows) == 0 {
 		return false
 	}
 	l.at = len(b.write.Writes)

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"strings"
@@ -19,7 +20,7 @@ func keeper(f *fixture) {
 	h := modules.NewHost(jid.MustParse("localhost"), f.tables, f.r, modules.Info{Name: "keeper"}, nil, nil, slog.New(slog.DiscardHandler), f.r.Now)
 	h.Message(modules.Received, modules.Archive, func(f *modules.Flight) error {
 		if f.Absent {
-			f.Store(&storage.Message{Owner: f.Owner, Peer: f.From, Arrived: f.Arrived, XML: f.Stanza.Emit(nil, modules.Received)})
+			f.Row.Flags |= storage.Waiting
 		}
 		return nil
 	})
@@ -35,7 +36,9 @@ type rack struct{ rows []storage.Message }
 func (r *rack) Join(run *storage.Run) {
 	run.Begin()
 	for _, w := range run.Writes {
-		r.rows = append(r.rows, *w.(*storage.Message))
+		m := *w.(*storage.Message)
+		m.XML = bytes.Clone(m.XML)
+		r.rows = append(r.rows, m)
 	}
 	run.End()
 }

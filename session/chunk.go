@@ -28,6 +28,7 @@ const (
 	stanzas                   // a message, presence or IQ
 	message                   // a message
 	counted                   // the client has to acknowledge it
+	paced                     // it came out of the log of the account: see Outbox.AppendStored
 )
 
 func (t trait) has(m trait) bool { return t&m != 0 }

@@ -31,14 +31,14 @@ type Management struct {
 // managed is the state of stream management.
 type managed struct {
 	Management
-	out       uint32 // stanzas given to the link, modulo 2³²
-	acked     uint32 // of these confirmed
-	stored    int    // bytes of messages that stand in the log of the account, which bounds them
-	full      bool   // the queue has reached its limit: the session ends
-	unasked   int    // bytes of stanzas that have been queued since the last <r/>
-	due       bool   // a message has been queued since the last <r/>
-	asked     int64  // Unix seconds of the <r/> that is not answered; 0: none
-	confirmed func(seq int64)
+	out       uint32  // stanzas given to the link, modulo 2³²
+	acked     uint32  // of these confirmed
+	stored    int     // bytes of messages that stand in the log of the account, which bounds them
+	full      bool    // the queue has reached its limit: the session ends
+	unasked   int     // bytes of stanzas that have been queued since the last <r/>
+	due       bool    // a message has been queued since the last <r/>
+	asked     int64   // Unix seconds of the <r/> that is not answered; 0: none
+	confirmed []int64 // seqs; memory of Ack
 }
 
 // room is how many bytes the queue may hold; more while it is being emptied.
@@ -69,10 +69,12 @@ func (o *Outbox) Manage(m Management, answer []byte) {
 	if o.managed != nil { // the client counts anew
 		o.managed = nil
 		o.requeue(nil, func(xml []byte, it item, sent bool) {
-			if !sent {
-				it.trait &^= counted
-				o.put(xml, it)
+			it.trait &^= counted
+			if sent {
+				o.uncounted(it)
+				return
 			}
+			o.put(xml, it)
 		})
 	}
 	if answer != nil {
@@ -88,15 +90,14 @@ func (o *Outbox) Managed() bool {
 	return o.managed != nil
 }
 
-// OnConfirmed has fn told when the client has confirmed a message that was
-// queued by AppendStored, with the highest seq. There is one fn; it is called by
-// whoever reads from the client.
-func (o *Outbox) OnConfirmed(fn func(seq int64)) {
+// OnConfirmed has fn told of the rows that the client has confirmed, in the order
+// in which they were sent to it. There is one fn; it is called by whoever reads
+// from the client, and seqs is valid until it returns. Without stream management
+// it never is.
+func (o *Outbox) OnConfirmed(fn func(seqs []int64)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.managed != nil {
-		o.managed.confirmed = fn
-	}
+	o.told = fn
 }
 
 // askBytes is after how many bytes without a message the client is asked too: the
@@ -146,25 +147,30 @@ func (o *Outbox) Ack(h uint32) *stanza.StreamError {
 	if m.out != h && o.link != nil {
 		m.asked = m.Now()
 	}
-	seq := o.confirm(n)
-	fn := m.confirmed
+	seqs := o.confirm(n, m.confirmed[:0])
+	if m.confirmed = seqs[:0]; cap(seqs) > mostItems {
+		m.confirmed = nil
+	}
+	fn := o.told
 	o.mu.Unlock()
-	if seq > 0 && fn != nil {
-		fn(seq)
+	if len(seqs) > 0 && fn != nil {
+		fn(seqs)
 	}
 	return nil
 }
 
-// confirm drops the first n counted stanzas and returns the highest seq among
-// them; mu is held.
-func (o *Outbox) confirm(n uint32) (seq int64) {
+// confirm drops the first n counted stanzas and appends the rows among them to
+// seqs; mu is held.
+func (o *Outbox) confirm(n uint32, seqs []int64) []int64 {
 	for n > 0 && len(o.queue) > 0 {
 		c := o.queue[0]
 		for n > 0 && c.first < c.sent {
 			it := c.items[c.first]
 			if it.has(counted) {
 				n--
-				seq = max(seq, it.seq)
+				if it.seq != 0 {
+					seqs = append(seqs, it.seq)
+				}
 			}
 			o.drop(c)
 		}
@@ -173,7 +179,7 @@ func (o *Outbox) confirm(n uint32) (seq int64) {
 		}
 	}
 	o.release()
-	return seq
+	return seqs
 }
 
 // next takes the first chunk off the queue, which holds nothing any more.
@@ -373,7 +379,11 @@ func Restore(pool *Chunks, limit int, m Management, sent, acked uint32, list []P
 	o.limit.Store(int64(limit))
 	for i, p := range list {
 		xml := []byte(p.XML)
-		o.put(xml, item{at: p.At, seq: p.Seq, trait: traitOf(xml)})
+		it := item{at: p.At, seq: p.Seq, trait: traitOf(xml)}
+		if it.seq != 0 {
+			it.trait |= paced // it may have been, and is bounded as it is
+		}
+		o.put(xml, it)
 		if uint32(i) < sent-acked {
 			c := o.queue[len(o.queue)-1]
 			o.waiting -= len(c.buf) - c.done
@@ -384,17 +394,27 @@ func Restore(pool *Chunks, limit int, m Management, sent, acked uint32, list []P
 	return o
 }
 
-// LastStored is the highest seq among the messages that wait for the client's
-// confirmation; 0: there is none.
-func (o *Outbox) LastStored() (seq int64) {
+// Rows appends the seqs of all rows that are queued or wait for the client's
+// confirmation, and of those that TakeUncounted would return.
+func (o *Outbox) Rows(dst []int64) []int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	dst = append(dst, o.rows...)
 	for _, c := range o.queue {
 		for _, it := range c.items[c.first:] {
-			seq = max(seq, it.seq)
+			if it.seq != 0 {
+				dst = append(dst, it.seq)
+			}
 		}
 	}
-	return seq
+	if o.quiet != nil {
+		for _, h := range o.quiet.list {
+			if h.seq != 0 {
+				dst = append(dst, h.seq)
+			}
+		}
+	}
+	return dst
 }
 
 func utoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

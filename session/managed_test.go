@@ -130,7 +130,7 @@ func TestAttachSendsAgain(t *testing.T) {
 		if err := st.Parse([]byte(xml), stanza.Limits{}); err != nil {
 			t.Fatal(err)
 		}
-		o.AppendStanza(&st, stanza.Received, at)
+		o.AppendStanza(&st, stanza.Received, at, 0)
 	}
 	add("<message id='1'/>", 11)
 	add("<message id='2'/>", 12)
@@ -168,21 +168,52 @@ func TestManagedConfirmsStored(t *testing.T) {
 	t.Parallel()
 	o := manage(new(wire), 10, nil) // what is stored has limits of its own
 	var told []int64
-	o.OnConfirmed(func(seq int64) { told = append(told, seq) })
+	o.OnConfirmed(func(seqs []int64) { told = append(told, seqs...) })
 	for seq := range int64(3) {
 		if !o.AppendStored([]byte("<message>0123456789</message>"), seq+5) {
 			t.Fatal("refused")
 		}
 	}
-	if o.LastStored() != 7 {
-		t.Errorf("last stored %d", o.LastStored())
+	if diff := cmp.Diff([]int64{5, 6, 7}, o.Rows(nil)); diff != "" {
+		t.Error(diff)
 	}
 	o.Flush()
 	o.Ack(2)
 	o.Ack(2)
 	o.Ack(3)
-	if diff := cmp.Diff([]int64{6, 7}, told); diff != "" {
+	if diff := cmp.Diff([]int64{5, 6, 7}, told); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A live row is confirmed like a stored one, and counts against the limit.
+func TestManagedRows(t *testing.T) {
+	t.Parallel()
+	o := manage(new(wire), 80, nil)
+	var told []int64
+	o.OnConfirmed(func(seqs []int64) { told = append(told, seqs...) })
+	st := new(stanza.Stanza)
+	if err := st.Parse([]byte("<message>0123456789</message>"), stanza.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	o.AppendRow([]byte("<message>0123456789</message>"), 9)
+	o.Append([]byte("<iq/>"))
+	o.AppendStanza(st, stanza.Received, 1, 3)
+	if diff := cmp.Diff([]int64{9, 3}, o.Rows(nil)); diff != "" {
+		t.Error(diff)
+	}
+	o.Flush()
+	o.Ack(3)
+	if diff := cmp.Diff([]int64{9, 3}, told); diff != "" {
+		t.Error(diff)
+	}
+	o.Detach()
+	n := 0
+	for n < 100 && o.AppendRow([]byte("<message>0123456789</message>"), 10) {
+		n++
+	}
+	if n != 5 { // up to twice the limit, until somebody takes them
+		t.Errorf("%d taken", n)
 	}
 }
 
@@ -235,8 +266,8 @@ func TestSaveAndRestore(t *testing.T) {
 		t.Error("taken after Save")
 	}
 	again := Restore(NewChunks(0), 1<<20, testManagement(1<<20, nil), sent, acked, list)
-	if again.LastStored() != 9 {
-		t.Errorf("last stored %d", again.LastStored())
+	if diff := cmp.Diff([]int64{9}, again.Rows(nil)); diff != "" {
+		t.Error(diff)
 	}
 	if bad := again.Ack(3); bad == nil {
 		t.Error("a stanza was confirmed that was held back")

@@ -67,10 +67,13 @@ type Outbox struct {
 	closed   bool  // nothing more is taken
 	cause    error // of that
 	shut     *stanza.StreamError
-	finish   bool     // the link is to be finished once the queue is written
-	left     bool     // of finish: nobody will clean up behind it
-	managed  *managed // nil without stream management
-	quiet    *quiet   // nil unless the client is inactive
+	finish   bool               // the link is to be finished once the queue is written
+	left     bool               // of finish: nobody will clean up behind it
+	managed  *managed           // nil without stream management
+	told     func(seqs []int64) // see OnConfirmed
+	loose    func()             // see OnUncounted
+	rows     []int64            // for TakeUncounted
+	quiet    *quiet             // nil unless the client is inactive
 }
 
 // NewOutbox makes an outbox of at most limit bytes above link.
@@ -92,14 +95,24 @@ func (o *Outbox) Queued() int {
 
 // Append queues one top-level element in canonical form; the bytes are copied.
 // It reports false when the session takes nothing more. Flush sends it.
-func (o *Outbox) Append(xml []byte) bool { return o.AppendStored(xml, 0) }
+func (o *Outbox) Append(xml []byte) bool { return o.AppendRow(xml, 0) }
 
-// AppendStored is Append for a message that stands in the log of the account: if
-// it is not confirmed it comes from there again.
+// AppendRow is Append for a message that stands in the log of the account, at
+// seq: the client's word for it is worth knowing, and if it does not come the
+// message comes from there again.
+func (o *Outbox) AppendRow(xml []byte, seq int64) bool {
+	return o.append(xml, item{seq: seq, trait: traitOf(xml)})
+}
+
+// AppendStored is AppendRow for a message that comes out of the log, by somebody
+// who looks at Queued: it does not count against the limit of what is unconfirmed.
 func (o *Outbox) AppendStored(xml []byte, seq int64) bool {
+	return o.append(xml, item{seq: seq, trait: traitOf(xml) | paced})
+}
+
+func (o *Outbox) append(xml []byte, it item) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	it := item{seq: seq, trait: traitOf(xml)}
 	if it.has(message) && o.managed != nil {
 		it.at = time.Now().UnixNano()
 	}
@@ -114,7 +127,7 @@ func (o *Outbox) AppendStored(xml []byte, seq int64) bool {
 
 // push queues an element that is not held back; mu is held.
 func (o *Outbox) push(xml []byte, it item) bool {
-	if !o.room(len(xml), it.seq != 0) {
+	if !o.room(len(xml), it.has(paced)) {
 		return false
 	}
 	o.put(xml, it)
@@ -122,14 +135,14 @@ func (o *Outbox) push(xml []byte, it item) bool {
 }
 
 // AppendStanza queues the stanza with its edits as the given side sees it; at is
-// when it arrived, in Unix nanoseconds.
-func (o *Outbox) AppendStanza(st *stanza.Stanza, side stanza.Side, at int64) bool {
+// when it arrived, in Unix nanoseconds, and seq as in AppendRow.
+func (o *Outbox) AppendStanza(st *stanza.Stanza, side stanza.Side, at, seq int64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
 		return false
 	}
-	it := item{at: at, trait: stanzas}
+	it := item{at: at, seq: seq, trait: stanzas}
 	if st.Kind == stanza.Message {
 		it.trait |= message
 	}
@@ -162,12 +175,46 @@ func (o *Outbox) added(c *chunk, before int, it item) {
 		m.unasked += len(c.buf) - before
 		m.due = m.due || it.has(message) || m.unasked > m.askBytes()
 	}
+	if !it.has(counted) {
+		o.uncounted(it)
+	}
 	n := c.add(before, it)
-	if it.seq != 0 && it.has(counted) {
+	if it.has(paced) && it.has(counted) {
 		o.managed.stored += n
 	}
 	o.waiting += n
 	o.pool.total.Add(int64(n))
+}
+
+// uncounted notes a row that no acknowledgement counts; mu is held.
+func (o *Outbox) uncounted(it item) {
+	if it.seq == 0 || o.loose == nil {
+		return
+	}
+	if o.rows = append(o.rows, it.seq); len(o.rows) == 1 {
+		o.loose()
+	}
+}
+
+// OnUncounted has fn told of the first row after each TakeUncounted that is queued
+// and that no acknowledgement will count (XEP-0198). The outbox is locked: fn must
+// not use it, nor wait.
+func (o *Outbox) OnUncounted(fn func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.loose = fn
+}
+
+// TakeUncounted appends those rows to dst, in the order in which they were queued.
+// What is queued from now on comes behind them.
+func (o *Outbox) TakeUncounted(dst []int64) []int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	dst = append(dst, o.rows...)
+	if o.rows = o.rows[:0]; cap(o.rows) > mostItems {
+		o.rows = nil
+	}
+	return dst
 }
 
 // room reports whether size more bytes may be queued. A client that reads
@@ -376,7 +423,7 @@ func (o *Outbox) release() {
 func (o *Outbox) drop(c *chunk) {
 	it := c.items[c.first]
 	n := int(it.size)
-	if m := o.managed; m != nil && it.seq != 0 && it.has(counted) {
+	if m := o.managed; m != nil && it.has(paced) && it.has(counted) {
 		m.stored -= n
 	}
 	c.first++

@@ -234,7 +234,7 @@ func TestFramedStanza(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.SetAttr(stanza.Sent, "from", "c@d/e")
-	o.AppendStanza(&st, stanza.Received, 0)
+	o.AppendStanza(&st, stanza.Received, 0, 0)
 	o.Flush()
 	if got := w.text(); got != "[<message from='c@d/e' to='a@b'/>]" && got != "[<message to='a@b' from='c@d/e'/>]" {
 		t.Errorf("%q", got)

@@ -144,7 +144,7 @@ func TestManagedDoesNotAllocate(t *testing.T) {
 		confirmed := uint32(0)
 		round := func() {
 			for range 3 {
-				o.AppendStanza(&st, stanza.Received, 1)
+				o.AppendStanza(&st, stanza.Received, 1, 0)
 			}
 			o.Append(presence)
 			o.Flush()

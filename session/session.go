@@ -61,6 +61,7 @@ type Info struct {
 	Transport string         // "c2s", "c2s_tls", "websocket": ejabberd's names of a connection
 	Since     time.Time
 	Agent     string // the id of the user agent (XEP-0388 §2.3), empty if the client did not say
+	Bind2     bool   // the resource was bound with the login (XEP-0386)
 }
 
 // Session is one bound resource on this node.

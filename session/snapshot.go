@@ -19,6 +19,7 @@ type Snapshot struct {
 	Addr      string    `json:"addr"`
 	Transport string    `json:"transport"`
 	Since     time.Time `json:"since"`
+	Bind2     bool      `json:"bind2,omitempty"`
 	Active    int64     `json:"active"` // Unix seconds
 
 	Presence   string   `json:"presence,omitempty"`
@@ -49,7 +50,7 @@ func (s *Session) Save() *Snapshot {
 	e := &s.entry
 	snap := &Snapshot{
 		Version: snapshotVersion, JID: s.JID.String(), Agent: s.info.Agent,
-		Addr: s.info.Addr.String(), Transport: s.info.Transport, Since: s.info.Since, Active: s.active.Load(),
+		Addr: s.info.Addr.String(), Transport: s.info.Transport, Since: s.info.Since, Bind2: s.info.Bind2, Active: s.active.Load(),
 		Presence: string(e.Presence), Priority: e.Priority, Takes: e.Takes,
 		Interested: e.Interested, Carbons: e.Carbons, Copies: e.Copies,
 		StreamID: s.Stream.ID, H: s.Stream.H, Sent: sent, Acked: acked, Queue: list,
@@ -91,7 +92,9 @@ func (snap *Snapshot) Session(ref Ref) (*Session, error) {
 		return nil, fmt.Errorf("restore session of %q: %w", snap.JID, jid.ErrMalformed)
 	}
 	addr, _ := netip.ParseAddrPort(snap.Addr) // the zero value is as good
-	s := New(ref, full, Info{Addr: addr, Transport: snap.Transport, Since: snap.Since, Agent: snap.Agent}, nil)
+	s := New(ref, full, Info{
+		Addr: addr, Transport: snap.Transport, Since: snap.Since, Agent: snap.Agent, Bind2: snap.Bind2,
+	}, nil)
 	s.Stream = &Stream{ID: snap.StreamID, H: snap.H}
 	s.active.Store(snap.Active)
 	e := &s.entry

@@ -212,7 +212,7 @@ func TestManagedStress(t *testing.T) {
 				o.Wake()
 				o.Flush()
 				o.Asked()
-				o.LastStored()
+				o.Rows(nil)
 			}
 		})
 		// The client: one goroutine reads its connection.

@@ -101,8 +101,19 @@ func classOf(e Elem) Class {
 	case "urn:xmpp:delay":
 		return Delay
 	case "urn:xmpp:sid:0":
-		if string(name) == "origin-id" {
+		switch string(name) {
+		case "origin-id":
 			return OriginID
+		case "stanza-id":
+			return StanzaID
+		}
+	case "urn:xmpp:reactions:0":
+		if string(name) == "reactions" {
+			return Reaction
+		}
+	case "urn:xmpp:mam:2":
+		if string(name) == "result" {
+			return Archive
 		}
 	}
 	return 0

@@ -91,7 +91,9 @@ func TestClass(t *testing.T) {
 		{"<x xmlns='jabber:x:conference' jid='room@b'/>", stanza.Invite},
 		{"<delay xmlns='urn:xmpp:delay' stamp='x'/>", stanza.Delay},
 		{"<origin-id xmlns='urn:xmpp:sid:0' id='1'/>", stanza.OriginID},
-		{"<stanza-id xmlns='urn:xmpp:sid:0' id='1'/>", 0},
+		{"<stanza-id xmlns='urn:xmpp:sid:0' id='1'/>", stanza.StanzaID},
+		{"<reactions xmlns='urn:xmpp:reactions:0' id='1'/>", stanza.Reaction},
+		{"<result xmlns='urn:xmpp:mam:2' id='1'/>", stanza.Archive},
 		{"<s:origin-id xmlns:s='urn:xmpp:sid:0' id='1'/>", stanza.OriginID},
 	} {
 		if st := parse(t, "<message>"+tc.children+"</message>"); st.Class != tc.want {

@@ -136,6 +136,9 @@ const (
 	Carbon                             // XEP-0280 sent or received: a copy of another message
 	MUCUser                            // XEP-0045 x of muc#user
 	Invite                             // into a room: XEP-0249, or mediated (XEP-0045 §7.8.2)
+	StanzaID                           // XEP-0359 stanza-id
+	Reaction                           // XEP-0444
+	Archive                            // XEP-0313 result: a copy out of an archive
 )
 
 // Has reports whether any bit of m is set.

@@ -57,6 +57,7 @@ type Report struct {
 	Reason   string  // a URI, such as urn:xmpp:reporting:spam
 	Texts    []ReportText
 	Messages []StanzaID
+	Copies   []ReportCopy // of those of them that the reporter's archive had
 	// ToOrigin and ThirdParty: the reporter agrees that the report is handed on to
 	// the server of the reported, or to others.
 	ToOrigin, ThirdParty bool
@@ -77,26 +78,34 @@ type StanzaID struct {
 	ID string `json:"id"`
 }
 
+// ReportCopy is a reported message as it stood in the reporter's archive.
+type ReportCopy struct {
+	ID      string    `json:"id"` // its id there
+	Arrived time.Time `json:"time"`
+	XML     string    `json:"xml"`
+}
+
+// ReportColumns are what a report has several of, as the stores keep it.
+type ReportColumns struct{ Texts, Messages, Copies string }
+
 // Columns encodes what a report has several of.
-func (r *Report) Columns() (texts, messages string, err error) {
-	t, err := json.Marshal(r.Texts)
-	if err != nil {
-		return "", "", fmt.Errorf("encode report: %w", err)
+func (r *Report) Columns() (c ReportColumns, err error) {
+	for column, list := range map[*string]any{&c.Texts: r.Texts, &c.Messages: r.Messages, &c.Copies: r.Copies} {
+		b, err := json.Marshal(list)
+		if err != nil {
+			return c, fmt.Errorf("encode report: %w", err)
+		}
+		*column = string(b)
 	}
-	m, err := json.Marshal(r.Messages)
-	if err != nil {
-		return "", "", fmt.Errorf("encode report: %w", err)
-	}
-	return string(t), string(m), nil
+	return c, nil
 }
 
 // SetColumns is the reverse of Columns.
-func (r *Report) SetColumns(texts, messages string) error {
-	if err := json.Unmarshal([]byte(texts), &r.Texts); err != nil {
-		return fmt.Errorf("decode report %d: %w", r.ID, err)
-	}
-	if err := json.Unmarshal([]byte(messages), &r.Messages); err != nil {
-		return fmt.Errorf("decode report %d: %w", r.ID, err)
+func (r *Report) SetColumns(c ReportColumns) error {
+	for list, column := range map[any]string{&r.Texts: c.Texts, &r.Messages: c.Messages, &r.Copies: c.Copies} {
+		if err := json.Unmarshal([]byte(column), list); err != nil {
+			return fmt.Errorf("decode report %d: %w", r.ID, err)
+		}
 	}
 	return nil
 }

@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// Write is one typed row change that may join a write group: *Message or *Stream.
+// Write is one typed row change that may join a write group: *Message, *Stream,
+// *Mark, *Read or *Retraction. The last two are made when all messages of the
+// group have been added.
 type Write interface{ write() }
-
-func (*Message) write() {}
 
 // Run is the writes of consecutive messages of one burst. They are tried in one
 // transaction together with the runs of other connections; if that fails, run
@@ -19,8 +19,13 @@ type Run struct {
 	// is durable. A run that was not committed within the deadline of the store
 	// has ErrUnavailable throughout.
 	Errs []error
+	// InOrder runs have a place in the line of each owner of a message or Mark:
+	// Turn waits for it, and Done gives it up.
+	InOrder bool
 
-	done sync.WaitGroup
+	done  sync.WaitGroup
+	queue *Queue
+	turns []turn
 }
 
 // Begin is called by a store when it accepts the run in Join.
@@ -35,10 +40,28 @@ func (r *Run) End() { r.done.Done() }
 // Wait returns when the run's group has been committed or has failed.
 func (r *Run) Wait() { r.done.Wait() }
 
+// Turn returns when all runs that joined earlier with rows of the same owners
+// have been done with, whether they were written or not. So what is delivered
+// between Turn and Done comes in the order of the logs. It is called after Wait.
+func (r *Run) Turn() {
+	if r.queue != nil {
+		r.queue.lines.wait(r.turns)
+	}
+}
+
+// Done lets the next run have its turn. It must be called once for each Join of a
+// run with InOrder, after Turn.
+func (r *Run) Done() {
+	if r.queue != nil {
+		r.queue.lines.leave(r.turns)
+		r.queue, r.turns = nil, r.turns[:0]
+	}
+}
+
 // Reset empties the run for reuse; only after Wait.
 func (r *Run) Reset() {
 	clear(r.Writes)
-	r.Writes, r.Errs = r.Writes[:0], r.Errs[:0]
+	r.Writes, r.Errs, r.InOrder = r.Writes[:0], r.Errs[:0], false
 }
 
 // Group takes runs into the open write group. A group closes when the writer is

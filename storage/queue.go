@@ -37,6 +37,7 @@ type Queue struct {
 	timeout time.Duration
 	wake    chan struct{} // holds a token when open may have become non-empty
 	done    chan struct{}
+	lines   lines
 
 	mu     sync.Mutex
 	open   []*entry // in the order of Join, so also of their deadlines
@@ -79,6 +80,9 @@ func (q *Queue) Join(r *Run) {
 		q.mu.Unlock()
 		e.end(fmt.Errorf("join write group: store is closed: %w", ErrUnavailable))
 		return
+	}
+	if r.InOrder {
+		r.queue, r.turns = q, q.lines.enter(r.turns[:0], r.Writes)
 	}
 	e.deadline = time.Now().Add(q.timeout)
 	q.open = append(q.open, e)

@@ -95,22 +95,6 @@ type RosterRemoval struct {
 	Version uint64  // the roster version that removed it
 }
 
-// Message is a row of the message log. In memory XML may alias a read buffer
-// until the write group that takes it has been committed.
-type Message struct {
-	Owner   jid.JID // whose copy this is, bare
-	Seq     int64   // position in the owner's log, taken inside the transaction; 0 before
-	Peer    jid.JID // the other side, as in the stanza
-	Arrived time.Time
-	XML     []byte // canonical form: no xmlns='jabber:client' on the root
-
-	// Limit and LimitBytes bound what the owner's log may hold, this row
-	// included: messages, and bytes of XML. Beyond it the row is refused with
-	// ErrTooMany. 0: no limit. They are not stored.
-	Limit      int
-	LimitBytes int64
-}
-
 // KV is a small key-value store of one module, by account and key. Values are
 // removed with the account.
 type KV interface {

@@ -42,6 +42,7 @@ var wireCases = []struct{ name, send, want string }{
 // at the edge, so that they stand alone (RFC 6120 §4.8.5, RFC 7395 §3.3.3).
 func TestBytesOnTheWire(t *testing.T) {
 	t.Parallel()
+	const stamp = `<stanza-id xmlns='urn:xmpp:sid:0' by='juliet@localhost' id='[A-Za-z0-9_-]{22}'/>`
 	for _, store := range xmpptest.Stores() {
 		t.Run(string(store), func(t *testing.T) {
 			t.Parallel()
@@ -61,13 +62,14 @@ func TestBytesOnTheWire(t *testing.T) {
 			}
 			romeo.Sync()
 			tcp := s.Login(t, xmpptest.TCP, "juliet@localhost/tcp")
+			tcp.AnswerPings(false)
 			tcp.Send("<presence/>")
-			check(t, tcp, "stored, to TCP", "", `<delay xmlns='urn:xmpp:delay' from='localhost' stamp='[0-9TZ:.-]*'/>`)
+			check(t, tcp, "stored, to TCP", "", stamp+`<delay xmlns='urn:xmpp:delay' from='localhost' stamp='[0-9TZ:.-]*'/>`)
 			tcp.Drop() // not confirmed
 
 			ws := s.Login(t, xmpptest.WebSocket, "juliet@localhost/ws")
 			ws.Send("<presence/>")
-			check(t, ws, "stored, to WebSocket", " xmlns='jabber:client'", `<delay xmlns='urn:xmpp:delay' from='localhost' stamp='[0-9TZ:.-]*'/>`)
+			check(t, ws, "stored, to WebSocket", " xmlns='jabber:client'", stamp+`<delay xmlns='urn:xmpp:delay' from='localhost' stamp='[0-9TZ:.-]*'/>`)
 			ws.Forget()
 
 			tcp = s.Login(t, xmpptest.TCP, "juliet@localhost/tcp")
@@ -78,14 +80,14 @@ func TestBytesOnTheWire(t *testing.T) {
 				romeo.Raw(tt.send)
 			}
 			romeo.Sync()
-			check(t, tcp, "to TCP", "", "")
-			check(t, ws, "to WebSocket", " xmlns='jabber:client'", "")
+			check(t, tcp, "to TCP", "", stamp)
+			check(t, ws, "to WebSocket", " xmlns='jabber:client'", stamp)
 		})
 	}
 }
 
-// check reads messages; the namespace follows the name, delay comes last.
-func check(t *testing.T, c *xmpptest.Client, where, namespace, delay string) {
+// check reads messages; the namespace follows the name, stamps come last.
+func check(t *testing.T, c *xmpptest.Client, where, namespace, stamps string) {
 	t.Helper()
 	c.Sync()
 	for _, tt := range wireCases {
@@ -95,7 +97,7 @@ func check(t *testing.T, c *xmpptest.Client, where, namespace, delay string) {
 		}
 		want := regexp.QuoteMeta(tt.want)
 		want = "<message" + namespace + " from='romeo@localhost/home'" + strings.TrimPrefix(want, "<message")
-		want = strings.TrimSuffix(want, "</message>") + delay + "</message>"
+		want = strings.TrimSuffix(want, "</message>") + stamps + "</message>"
 		if !regexp.MustCompile("^" + want + "$").MatchString(e.Raw) {
 			t.Errorf("%s, %s:\n got %s\nwant %s", tt.name, where, e.Raw, want)
 		}

@@ -258,6 +258,7 @@ func bare(err error) error {
 
 func (n *Node) serve() {
 	n.wheel.Add(newTidier(n.tune), 1, false)
+	n.startTasks()
 	for _, l := range n.listeners["listen.c2s"] {
 		n.run(func() error { return n.c2s.Serve(l, false) })
 	}
@@ -308,6 +309,9 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	err = errors.Join(err, n.web.Shutdown(ctx))
 	if n.member != nil {
 		n.member.Leave()
+	}
+	for _, t := range n.tables {
+		err = errors.Join(err, t.Stopping(ctx))
 	}
 	return errors.Join(err, n.close())
 }

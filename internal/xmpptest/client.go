@@ -32,6 +32,7 @@ type Client struct {
 	sm       *managed // nil: without stream management
 	ack      bool     // an <a/> has been read
 	inactive bool     // XEP-0352
+	pinged   bool     // pings of the server are the test's business
 	maxTLS   uint16   // as in tls.Config
 }
 

@@ -237,11 +237,14 @@ func (v Vars) Expand(s string) string {
 	return s
 }
 
+const nsStanzaID = "urn:xmpp:sid:0"
+
 // Match compares an element with what is expected. An attribute or the text of
 // an element may be {any}, which fits everything, or another {name}, which fits
 // everything the first time and the same from then on. What a server may leave
-// out counts only if it is expected: an xml:lang of the outermost element, and in
-// a stanza of type error the payload that it answers and the text for people.
+// out counts only if it is expected: a stanza-id, an xml:lang of the outermost
+// element, and in a stanza of type error the payload that it answers and the text
+// for people.
 // Vars change only if the elements match.
 func Match(want, got *Element, vars Vars) bool {
 	v := maps.Clone(vars)
@@ -279,6 +282,13 @@ func Match(want, got *Element, vars Vars) bool {
 func (v Vars) element(want, got *Element) bool {
 	if want.Space != got.Space || want.Name != got.Name || len(want.Attrs) != len(got.Attrs) {
 		return false
+	}
+	if want.Child(nsStanzaID, "stanza-id") == nil && got.Child(nsStanzaID, "stanza-id") != nil {
+		c := *got
+		c.Nodes = slices.DeleteFunc(slices.Clone(got.Nodes), func(n Node) bool {
+			return n.Elem != nil && n.Elem.Space == nsStanzaID && n.Elem.Name == "stanza-id"
+		})
+		got = &c
 	}
 	for i, a := range want.Attrs {
 		if a.Name != got.Attrs[i].Name || !v.text(a.Value, got.Attrs[i].Value) {

@@ -29,6 +29,10 @@ func TestMatch(t *testing.T) {
 		{"<iq id='{a}' to='{a}'/>", "<iq id='7' to='8'/>", false},
 		{"<iq type='error'><error type='wait'><a/></error></iq>", "<iq type='error'><query xmlns='urn:q'/><error type='wait'><a/><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>x</text></error></iq>", true},
 		{"<iq type='error'><error type='wait'><a/></error></iq>", "<iq type='error'><error type='wait'><b/></error></iq>", false},
+		{"<message><a/></message>", "<message><a/><stanza-id xmlns='urn:xmpp:sid:0'/></message>", true},
+		{"<x xmlns='urn:x'><message><a/></message></x>", "<x xmlns='urn:x'><message><stanza-id xmlns='urn:xmpp:sid:0'/><a/></message></x>", true},
+		{"<message><stanza-id xmlns='urn:xmpp:sid:0'/></message>", "<message/>", false},
+		{"<message><stanza-id xmlns='urn:xmpp:sid:0'/></message>", "<message><stanza-id xmlns='urn:xmpp:sid:0'/><stanza-id xmlns='urn:xmpp:sid:0'/></message>", false},
 		{"<x xmlns='urn:x'>mixed <b/> text</x>", "<x xmlns='urn:x'>mixed <b/> text</x>", true},
 		{"<x xmlns='urn:x'>mixed <b/> text</x>", "<x xmlns='urn:x'>mixed <b/>text</x>", false},
 	} {

@@ -171,7 +171,17 @@ func (r *run) connects(st step) {
 	name, alias := st.args[0], st.args[1]
 	en := r.entry(st.args[2], st.args[3], st.args[4])
 	alias = r.called(name, alias)
-	r.clients[alias], _ = r.enter(name, en, nil)
+	c, _ := r.enter(name, en, nil)
+	r.join(alias, c)
+}
+
+// join makes c the client of that name. One that is never expected to be pinged by
+// the server answers pings as clients do, and nobody sees them.
+func (r *run) join(name string, c *Client) {
+	r.clients[name] = c
+	c.AnswerPings(!slices.ContainsFunc(r.s.steps, func(st step) bool {
+		return len(st.args) > 0 && st.args[0] == name && slices.ContainsFunc(st.want, func(e *Element) bool { return isPing(e, Domain) })
+	}))
 }
 
 // addressOf is the address of a client, which may be called something else.
@@ -233,6 +243,9 @@ func (r *run) receives(st step) {
 	for len(open) > 0 {
 		got := c.Next()
 		got.Map(r.back.Replace)
+		if st.args[2] != "" && strings.Contains(got.Raw, nsStanzaID) {
+			r.Fatalf("%s received\n%s", st.args[0], got)
+		}
 		if _, foreign := r.place.(*elsewhere); foreign {
 			r.lenient(c, got, open)
 		}

@@ -19,7 +19,7 @@ func (r *run) logsIn(st step) {
 	c.domain = j.Domain()
 	c.Secure()
 	c.Authenticate(j.Local(), Password)
-	r.clients[name] = c
+	r.join(name, c)
 }
 
 func (r *run) binds(st step) {
@@ -85,7 +85,7 @@ func (r *run) resumes(st step) {
 	if answer.Name != "resumed" {
 		r.Fatalf("%s cannot resume:\n%s", st.args[0], answer)
 	}
-	r.clients[name] = c
+	r.join(name, c)
 	r.dirty = append(r.dirty, c) // with what it may have sent again
 }
 
@@ -102,7 +102,7 @@ func (r *run) cannotResume(st step) {
 	case st.args[3] == "nothing" && h != "", st.args[3] == "what was handled" && h != utoa(old.sm.out):
 		r.Fatalf("%s is told that %q of its %d stanzas were handled:\n%s", name, h, old.sm.out, answer)
 	}
-	r.clients[name] = c
+	r.join(name, c)
 }
 
 // managed is a client with stream management, connected or not.

@@ -32,6 +32,7 @@ import (
 //	romeo/home sends:                       elements, indented
 //	romeo/home receives:                    exactly these next, in this order
 //	romeo/home receives in any order:
+//	romeo/home receives without stanza-id:  and there is none
 //	romeo/home receives nothing             several, with commas: receive nothing
 //	romeo/home disconnects                  closes the stream
 //	romeo/home vanishes                     loses the connection
@@ -60,6 +61,9 @@ import (
 //	romeo/home cannot resume, told what was handled    <failed/> has the number of its stanzas; or: told nothing
 //	romeo/home is inactive                  or active (XEP-0352)
 //	10 minutes pass                         or seconds, hours: timers of this server do nothing else
+//
+// A message may have a <stanza-id/> that is not expected. Pings of the server that
+// no step expects are answered and not seen.
 //
 // {any} and {name} stand for values, see [Match]; what a name has matched may
 // be sent. The name of an account stands for its username, {stream} for the id of
@@ -115,7 +119,7 @@ func rules() []*rule {
 		line(`NAME binds`, (*run).binds),
 		line(`NAME is available(?: with priority (-?\d+))?`, (*run).available),
 		line(`NAME sends:`, (*run).sends),
-		line(`NAME receives( in any order)?:`, (*run).receives),
+		line(`NAME receives( in any order)?( without stanza-id)?:`, (*run).receives),
 		line(`([^:]+) receives? nothing`, (*run).nothing),
 		line(`NAME (disconnects|vanishes)`, (*run).leaves),
 		line(`NAME's stream ends(?: with (\S+))?`, (*run).ends),

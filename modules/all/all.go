@@ -13,6 +13,7 @@ import (
 	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/modules/archive"
 	"github.com/xmppd/xmppd/modules/blocking"
 	"github.com/xmppd/xmppd/modules/caps"
 	"github.com/xmppd/xmppd/modules/carbons"
@@ -21,12 +22,16 @@ import (
 	"github.com/xmppd/xmppd/modules/disco"
 	"github.com/xmppd/xmppd/modules/entitytime"
 	"github.com/xmppd/xmppd/modules/hostmeta"
+	"github.com/xmppd/xmppd/modules/inbox"
+	"github.com/xmppd/xmppd/modules/internal/archived"
 	"github.com/xmppd/xmppd/modules/last"
 	"github.com/xmppd/xmppd/modules/offline"
 	"github.com/xmppd/xmppd/modules/ping"
 	"github.com/xmppd/xmppd/modules/presence"
 	"github.com/xmppd/xmppd/modules/register"
+	"github.com/xmppd/xmppd/modules/retraction"
 	"github.com/xmppd/xmppd/modules/roster"
+	"github.com/xmppd/xmppd/modules/search"
 	"github.com/xmppd/xmppd/modules/version"
 	"github.com/xmppd/xmppd/router"
 	"github.com/xmppd/xmppd/session"
@@ -40,7 +45,11 @@ type DB interface {
 	router.Accounts
 	roster.Store
 	blocking.Store
+	archive.Store
+	search.Store
 	offline.Store
+	inbox.Store
+	blocking.Archive
 	storage.Health
 	KV(namespace string) storage.KV
 	RemoveAccount(ctx context.Context, account jid.JID) error
@@ -70,6 +79,7 @@ type Modules struct {
 	// do the blocklists.
 	roster   *roster.Module
 	blocking *blocking.Module
+	search   *search.Module          // one index
 	joined   map[modules.Module]bool // told of invalidated values
 }
 
@@ -79,6 +89,10 @@ func New(d Deps) *Modules {
 	m.roster = roster.New(d.DB, m.limits)
 	m.blocking = blocking.New(d.DB, m.roster)
 	m.roster.Blocks = m.blocking
+	m.search = search.New(d.DB)
+	if d.DB != nil {
+		m.blocking.Archive = d.DB
+	}
 	return m
 }
 
@@ -88,11 +102,16 @@ func (m *Modules) list(t *modules.Tables) []modules.Module {
 	cfg := m.Config()
 	addresses := contact.New()
 	discovery := disco.New(m.roster, addresses.Form)
+	waiting := offline.New(m.Wheel, m.DB, m.blocking, m.offlineLimits)
 	return []modules.Module{
 		m.roster,
 		m.blocking,
 		presence.New(m.roster, m.blocking, m.limits),
-		offline.New(m.DB, m.blocking, m.offlineLimits),
+		waiting,
+		inbox.New(m.DB, m.limits),
+		retraction.New(),
+		archive.New(m.DB, m.roster, m.finder(), waiting.Queried, m.limits),
+		m.search,
 		carbons.New(),
 		csi.New(func() int { return int(m.limits().HeldBytes) }),
 		discovery,
@@ -138,6 +157,14 @@ func (m *Modules) join(name string, mod modules.Module) {
 		m.joined[mod] = true
 		m.Router.OnInvalidate(name, c.Invalidated)
 	}
+}
+
+// finder searches archives; nil: that is switched off.
+func (m *Modules) finder() archived.Search {
+	if !m.Config().ModuleEnabled("search") {
+		return nil
+	}
+	return m.search
 }
 
 func (m *Modules) limits() config.Limits { return m.Config().Limits }

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/xmppd/xmppd/config"
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/internal/cache"
@@ -57,16 +58,20 @@ type Roster interface {
 
 // Options are the options modules.blocking.* with their defaults.
 type Options struct {
-	Items           int `key:"items" default:"1000" min:"1" max:"100000" unit:"addresses" doc:"Addresses that an account may block."`
-	CacheItems      int `key:"cache_items" default:"200000" min:"1000" max:"100000000" unit:"addresses" doc:"Blocked addresses of all accounts together that are held in memory, at about 100 bytes each; an account that blocks nobody counts as one."`
-	ReportsPerDay   int `key:"reports_per_day" default:"20" min:"0" max:"100000" unit:"reports" doc:"Reports of one account that are kept within 24 hours. What is reported beyond that is blocked only."`
-	ReportTextBytes int `key:"report_text_bytes" default:"4096" min:"0" max:"65536" unit:"bytes" doc:"Longest text of a report, in all languages together; the rest is cut off."`
-	ReportMessages  int `key:"report_messages" default:"50" min:"0" max:"1000" unit:"messages" doc:"Messages that one report may name; the rest is left out."`
+	Items           int         `key:"items" default:"1000" min:"1" max:"100000" unit:"addresses" doc:"Addresses that an account may block."`
+	CacheItems      int         `key:"cache_items" default:"200000" min:"1000" max:"100000000" unit:"addresses" doc:"Blocked addresses of all accounts together that are held in memory, at about 100 bytes each; an account that blocks nobody counts as one."`
+	ReportsPerDay   int         `key:"reports_per_day" default:"20" min:"0" max:"100000" unit:"reports" doc:"Reports of one account that are kept within 24 hours. What is reported beyond that is blocked only."`
+	ReportTextBytes int         `key:"report_text_bytes" default:"4096" min:"0" max:"65536" unit:"bytes" doc:"Longest text of a report, in all languages together; the rest is cut off."`
+	ReportMessages  int         `key:"report_messages" default:"50" min:"0" max:"1000" unit:"messages" doc:"Messages that one report may name; the rest is left out."`
+	ReportCopyBytes config.Size `key:"report_copy_bytes" default:"64KiB" min:"0" max:"16MiB" unit:"bytes" doc:"Size of the messages, out of the archive of whoever reports them, that are kept with one report; what does not fit is left out."`
 }
 
 // Module is the feature. One value serves all domains of a node: whether
 // somebody is blocked is asked across domains.
 type Module struct {
+	// Archive has what is reported; nil: no report has copies. It is set before Init.
+	Archive Archive
+
 	store    Store
 	roster   Roster
 	services modules.Services // nil: the module is switched off

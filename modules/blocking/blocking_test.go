@@ -395,14 +395,14 @@ func TestCommands(t *testing.T) {
 		{"get_blocklist romeo a.example", "paris@x\ntybalt@x"},
 		{"get_blocklist nobody a.example", "error: not_found: no account nobody@a.example"},
 		{"get_blocklist romeo b.example", "error: unknown_host: Unknown virtual host"},
-		{"list_reports", "1\tT\tromeo@a.example\ttybalt@x\turn:xmpp:reporting:spam\t1\topen\tswords   and daggers\n" +
-			"2\tT\tromeo@a.example\tparis@x\turn:xmpp:reporting:abuse\t0\topen\t"},
+		{"list_reports", "1\tT\tromeo@a.example\ttybalt@x\turn:xmpp:reporting:spam\t1\topen\tswords   and daggers\t0\n" +
+			"2\tT\tromeo@a.example\tparis@x\turn:xmpp:reporting:abuse\t0\topen\t\t0"},
 		{"list_reports closed", ""},
 		{"list_reports new", `error: state must be open, closed or all, not "new"`},
 		{"close_report 1 warned", ""},
 		{"close_report 1", "error: not_found: there is no open report 1"},
 		{"close_report 7", "error: not_found: there is no open report 7"},
-		{"list_reports open", "2\tT\tromeo@a.example\tparis@x\turn:xmpp:reporting:abuse\t0\topen\t"},
+		{"list_reports open", "2\tT\tromeo@a.example\tparis@x\turn:xmpp:reporting:abuse\t0\topen\t\t0"},
 		{"export_reports closed", `[{"id":1,"time":"T","reporter":"romeo@a.example","reported":"tybalt@x","reason":"urn:xmpp:reporting:spam",` +
 			`"texts":[{"text":"swords\n\t\tand daggers"}],"messages":[{"by":"romeo@a.example","id":"1"}],` +
 			`"to_origin":false,"third_party":false,"state":"closed","closed":"T","comment":"warned"}]`},

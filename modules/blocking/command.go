@@ -30,22 +30,24 @@ func (d *domain) commands() {
 	d.h.Command(command.Command{
 		Name: "list_reports", Tags: []string{"blocking", "reports"}, Short: "List the reports of spam and abuse",
 		Long: "One line for each: number, time, who reported, who was reported, reason, number of messages that are named, " +
-			"state, text. export_reports has all that was reported.",
+			"state, text, number of these messages that are kept. export_reports has all that was reported.",
 		Args: []command.Arg{state},
 		Result: command.ListOf("reports", command.TupleOf("report", command.IntOf("id"), command.TextOf("time"),
 			command.TextOf("reporter"), command.TextOf("reported"), command.TextOf("reason"), command.IntOf("messages"),
-			command.TextOf("state"), command.TextOf("text"))),
-		Example: "17\t2026-07-14T23:08:25Z\tjuliet@example.org\ttybalt@example.net\turn:xmpp:reporting:spam\t2\topen\tHe sells swords.",
+			command.TextOf("state"), command.TextOf("text"), command.IntOf("copies"))),
+		Example: "17\t2026-07-14T23:08:25Z\tjuliet@example.org\ttybalt@example.net\turn:xmpp:reporting:spam\t2\topen\tHe sells swords.\t1",
 		Run:     d.listReports,
 	})
 	d.h.Command(command.Command{
 		Name: "export_reports", Tags: []string{"blocking", "reports"}, Short: "Print reports of spam and abuse as JSON, whole",
-		Long: "An array of objects. to_origin and third_party say whether the reporter agreed that the report is handed on " +
+		Long: "An array of objects. copies are the messages that are named, as far as the archive of the reporter had them. to_origin and third_party say whether the reporter agreed that the report is handed on " +
 			"to the server of the reported, or to others; without that it must not be (XEP-0377).",
 		Args: []command.Arg{state}, Result: command.TextOf("json"),
 		Example: `[{"id":17,"time":"2026-07-14T23:08:25Z","reporter":"juliet@example.org","reported":"tybalt@example.net",` +
 			`"reason":"urn:xmpp:reporting:spam","texts":[{"lang":"en","text":"He sells swords."}],` +
-			`"messages":[{"by":"juliet@example.org","id":"28482-98726-73623"}],"to_origin":false,"third_party":false,"state":"open"}]`,
+			`"messages":[{"by":"juliet@example.org","id":"AAAAAAAAAAAAAAAAAAAAAQ"}],` +
+			`"copies":[{"id":"AAAAAAAAAAAAAAAAAAAAAQ","time":"2026-07-14T23:07:01Z","xml":"<message><body>Buy swords!</body></message>"}],` +
+			`"to_origin":false,"third_party":false,"state":"open"}]`,
 		Run: d.exportReports,
 	})
 	d.h.Command(command.Command{
@@ -120,7 +122,7 @@ func (d *domain) listReports(ctx context.Context, a command.Args) (any, error) {
 			text = r.Texts[0].Text
 		}
 		list = append(list, command.Row{r.ID, r.Created.UTC().Format(stamp), r.Reporter.String(), r.Reported.String(),
-			r.Reason, len(r.Messages), stateOf(r), text})
+			r.Reason, len(r.Messages), stateOf(r), text, len(r.Copies)})
 	})
 	return list, err
 }
@@ -134,6 +136,7 @@ type exported struct {
 	Reason     string               `json:"reason"`
 	Texts      []storage.ReportText `json:"texts,omitempty"`
 	Messages   []storage.StanzaID   `json:"messages,omitempty"`
+	Copies     []storage.ReportCopy `json:"copies,omitempty"`
 	ToOrigin   bool                 `json:"to_origin"`
 	ThirdParty bool                 `json:"third_party"`
 	State      string               `json:"state"`
@@ -146,7 +149,7 @@ func (d *domain) exportReports(ctx context.Context, a command.Args) (any, error)
 	err := d.reports(ctx, a, func(r *storage.Report) {
 		e := exported{
 			ID: r.ID, Time: r.Created.UTC(), Reporter: r.Reporter.String(), Reported: r.Reported.String(), Reason: r.Reason,
-			Texts: r.Texts, Messages: r.Messages, ToOrigin: r.ToOrigin, ThirdParty: r.ThirdParty,
+			Texts: r.Texts, Messages: r.Messages, Copies: r.Copies, ToOrigin: r.ToOrigin, ThirdParty: r.ThirdParty,
 			State: stateOf(r), Comment: r.Comment,
 		}
 		if !r.Closed.IsZero() {

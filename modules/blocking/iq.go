@@ -76,6 +76,7 @@ func (d *domain) block(r *modules.Request) error {
 			return stanza.NotAllowed("an account cannot block itself")
 		}
 	}
+	d.copies(r, reports)
 	err = d.change(r.Ctx, r.Owner, edit{block: blocked}, func() ([]jid.JID, error) {
 		before, stored, err := d.store.Block(r.Ctx, storage.Block{
 			Owner: r.Owner, Items: blocked, Limit: d.opts.Items,

@@ -105,7 +105,7 @@ func (m *Module) copy(side modules.Side, f *modules.Flight) {
 		if t := f.Stanza.Type.String(); t != "" {
 			s.message.Attr("type", t)
 		}
-		f.Send(e.Ref, s.message.Raw(s.content))
+		f.SendCopy(side, e.Ref, s.message.Raw(s.content))
 	}
 }
 

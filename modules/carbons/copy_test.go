@@ -182,7 +182,8 @@ func TestHadOnlyWhatIsEligible(t *testing.T) {
 // discard is a modules.Runner that takes everything.
 type discard struct{ modules.Runner }
 
-func (discard) Send(session.Ref, []byte) bool { return true }
+func (discard) Send(session.Ref, []byte) bool           { return true }
+func (discard) SendRow(session.Ref, []byte, int64) bool { return true }
 
 // Without a session that wants copies a message costs no memory, and one with
 // copies none that stays.

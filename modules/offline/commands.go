@@ -28,7 +28,7 @@ func (m *Module) declareCommands() {
 	})
 	m.host.Command(command.Command{
 		Name: "get_offline_messages", Tags: []string{"offline"},
-		Short: "List the messages that wait for an account",
+		Short: "List the messages that an account has not got",
 		Args:  account,
 		Result: command.ListOf("queue", command.TupleOf("messages",
 			command.TextOf("time"), command.TextOf("from"), command.TextOf("to"), command.TextOf("packet"))),
@@ -50,6 +50,9 @@ func (m *Module) count(ctx context.Context, a command.Args) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.write(ctx); err != nil {
+		return nil, err
+	}
 	return m.store.CountMessages(ctx, owner)
 }
 
@@ -58,9 +61,12 @@ func (m *Module) list(ctx context.Context, a command.Args) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.write(ctx); err != nil {
+		return nil, err
+	}
 	list := []command.Row{}
 	for after := int64(0); ; {
-		rows, err := m.store.PendingMessages(ctx, owner, after, page)
+		rows, err := m.store.PendingMessages(ctx, owner, after, 0, page)
 		if err != nil {
 			return nil, err
 		}
@@ -80,6 +86,9 @@ func (m *Module) deleteOld(ctx context.Context, a command.Args) (any, error) {
 		return nil, command.Errorf(command.Usage, "days must not be negative")
 	}
 	const most = 1000 * 366 // far enough from where a date overflows and would lie in the future
+	if err := m.write(ctx); err != nil {
+		return nil, err
+	}
 	before := m.host.Now().AddDate(0, 0, -int(min(days, most)))
 	for {
 		n, err := m.store.DeleteMessagesBefore(ctx, before, step)

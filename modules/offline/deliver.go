@@ -2,171 +2,45 @@ package offline
 
 import (
 	"context"
-	"sync"
+	"slices"
 	"time"
 
-	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
-	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 )
 
 const (
-	page      = 20              // rows read at a time; each may be as large as a stanza
-	highWater = 64 << 10        // bytes in the outbox from which on nothing is added
-	patience  = 2 * time.Minute // for the answer to a ping behind the messages
+	highWater = 64 << 10      // bytes in the outbox from which on nothing is added
+	brim      = 4 * highWater // the same, for what later messages must not overtake
+	stuck     = 2 * time.Minute
 	recheck   = 10 * time.Millisecond
 )
 
-// receiver is a session that gets, or got, the messages of its account.
-type receiver struct {
-	m       *Module
-	session *session.Session
-	owner   jid.JID
-
-	mu        sync.Mutex
-	running   chan struct{} // somebody is sending; closed at the end
-	paced     bool          // at the pace of the client
-	again     bool          // and has to look once more
-	uptodate  bool          // all that was stored has been sent
-	opening   bool          // the session takes messages as soon as stage Available is over
-	asked     bool          // a ping is on its way
-	restored  bool          // by a start, and not resumed since; the reader's
-	skipped   int64         // seq of the last message that was not to be sent, see skips; the sender's
-	sent      int64         // seq of the last message sent
-	confirmed int64         // and of the last that the client has for sure
+// has reports whether somebody has the row.
+func (h *held) has(seq int64) bool {
+	if _, ok := slices.BinarySearch(h.seqs, seq); ok {
+		return true
+	}
+	return slices.ContainsFunc(h.ranges, func(n storage.Ranges) bool { return n.Has(seq) })
 }
 
-// takes reports whether the session may get messages now.
-func (r *receiver) takes() bool {
-	if r.session.Outbox.Closed() {
-		return false
+// held are the rows that the account's sessions on this node have and may still
+// confirm.
+func (a *account) held() *held {
+	h := new(held)
+	for _, r := range a.all() {
+		h.add(r)
 	}
-	r.mu.Lock()
-	opening := r.opening
-	r.mu.Unlock()
-	return opening || r.session.Entry().TakesBareMessages()
+	slices.Sort(h.seqs)
+	return h
 }
 
-// presenceChanges ends what available began: what the session takes now is for
-// its new presence to say.
-func (m *Module) presenceChanges(f *modules.Flight) error {
-	if f.Session == nil || !f.To.IsZero() {
-		return nil
-	}
-	if r := m.slot.Load(f.Session); r != nil {
-		r.mu.Lock()
-		r.opening = false
-		r.mu.Unlock()
-	}
-	return nil
-}
-
-// available delivers what waits before the first new message can reach the
-// session. Until it returns, new messages are stored, and come in their turn.
-func (m *Module) available(f *modules.Flight) {
-	for _, e := range m.host.Sessions(nil, f.Owner) {
-		if e.Local == nil && e.TakesBareMessages() {
-			return // XEP-0160 §2: the first one got them, on another node
-		}
-	}
-	r := m.receiver(f.Session, f.Owner)
-	r.mu.Lock()
-	r.opening, r.uptodate = true, false
-	r.mu.Unlock()
-	if m.hold(r) {
-		r.send(true)
-	}
-}
-
-func (m *Module) receiver(s *session.Session, owner jid.JID) *receiver {
-	r := m.slot.Load(s)
-	if r == nil {
-		r = &receiver{m: m, session: s, owner: owner}
-		m.slot.Store(s, r)
-	}
-	return r
-}
-
-// hold makes r the one who gets the account's messages, unless another session
-// is that and still can.
-func (m *Module) hold(r *receiver) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if h := m.holders[r.owner]; h != nil && h != r && h.takes() {
-		return false
-	}
-	m.holders[r.owner] = r
-	return true
-}
-
-// closed passes on what the session did not confirm.
-func (m *Module) closed(f *modules.Flight) {
-	r := m.slot.Load(f.Session)
-	if r == nil {
-		return
-	}
-	m.mu.Lock()
-	held := m.holders[r.owner] == r
-	if held {
-		delete(m.holders, r.owner)
-	}
-	m.mu.Unlock()
-	r.mu.Lock()
-	open := r.sent > r.confirmed || !r.uptodate
-	r.mu.Unlock()
-	if held && open {
-		m.stored(r.owner)
-	}
-}
-
-// Invalidated is called when another node has stored messages for an account, or
-// could not deliver them.
-func (m *Module) Invalidated(owner jid.JID) {
-	if owner.Domain() == m.host.Domain.Domain() { // all domains of a node are told
-		m.deliver(owner)
-	}
-}
-
-// deliver has the messages of an account delivered if a session on this node
-// can take them.
-func (m *Module) deliver(owner jid.JID) {
-	for r := m.taker(owner); r != nil; r = m.taker(owner) {
-		r.send(false)
-		if !r.session.Outbox.Closed() {
-			return
-		}
-	}
-}
-
-// taker is the session that gets the messages of an account.
-func (m *Module) taker(owner jid.JID) *receiver {
-	m.mu.Lock()
-	r := m.holders[owner]
-	m.mu.Unlock()
-	if r != nil && r.takes() {
-		return r
-	}
-	for _, e := range m.host.Sessions(nil, owner) {
-		if e.Local == nil || !e.TakesBareMessages() {
-			continue
-		}
-		if r := m.receiver(e.Local, owner); r.takes() {
-			if m.hold(r) {
-				return r
-			}
-			return nil
-		}
-	}
-	return nil
-}
-
-// send sends what the session has not got yet. With wait it goes on until
-// there is nothing left, at the pace of the client; the caller must be the
-// goroutine that reads from the client. Without, what does not fit follows when
-// the client answers the ping; but a session that was up to date gets at once
-// what was stored as it became available, because later messages come to it
+// send sends what nobody has got yet. With wait it goes on until there is nothing
+// left, at the pace of the client; the caller must be the goroutine that reads from
+// the client. Without, what does not fit follows when the client has confirmed
+// something; but a session that was up to date gets at once what was stored as it
+// became available, unless that is very much, because later messages come to it
 // directly and must not overtake.
 func (r *receiver) send(wait bool) {
 	r.mu.Lock()
@@ -181,152 +55,146 @@ func (r *receiver) send(wait bool) {
 	}
 	running := make(chan struct{})
 	r.running, r.paced = running, wait
-	managed := r.session.Outbox.Managed()
-	if managed {
-		r.session.Outbox.OnConfirmed(r.confirm)
-	}
-	full := false
-	for again := true; again; again = r.again && !full {
+	for again := true; again; again = r.again && !r.more.Load() {
 		r.again = false
-		after, all := r.sent, r.uptodate
-		r.mu.Unlock()
-		sent, stopped, err := r.sendFrom(after, wait, all)
-		if err != nil {
-			r.m.host.Log.Error("stored messages not delivered", "account", r.owner.String(), "error", err)
+		most := highWater
+		if r.uptodate {
+			most = brim
 		}
+		r.mu.Unlock()
+		full, err := r.replay(wait, most)
+		r.more.Store(full)
 		r.mu.Lock()
-		r.sent, r.uptodate, full = sent, !stopped && err == nil, stopped
+		switch {
+		case err != nil:
+			r.m.host.Log.Error("stored messages not delivered", "account", r.account.owner.String(), "error", err)
+			r.due = r.m.wheel.Now() + retry
+		case !full:
+			r.uptodate = true
+		}
 	}
+	again := r.due != 0 || r.more.Load()
 	r.running = nil
 	close(running)
-	ask := (r.sent > r.confirmed || full) && !r.asked && (!managed || r.skipped == r.sent)
-	r.asked = r.asked || ask
-	upTo := r.sent
 	r.mu.Unlock()
-	if ask {
-		r.ask(upTo)
+	if again {
+		r.watch()
 	}
+	r.proveNow()
 }
 
-// sendFrom sends the messages behind a seq, and returns that of the last one;
-// full if the outbox took no more. With all only its limit counts.
-func (r *receiver) sendFrom(after int64, wait, all bool) (sent int64, full bool, err error) {
-	sent = after
-	for {
-		rows, err := r.m.store.PendingMessages(context.Background(), r.owner, sent, page)
-		if err != nil {
-			return sent, false, err
-		}
-		for _, row := range rows {
-			if !all && !r.room(wait) {
-				return sent, true, nil
-			}
-			if taken, err := r.give(row); err != nil || !taken {
-				return sent, err == nil, err
-			}
-			sent = row.Seq
-		}
-		r.session.Outbox.Flush()
-		if len(rows) < page {
-			return sent, false, nil
-		}
+// from is the row behind which the session gets what waits.
+func (r *receiver) from() (after int64) {
+	r.account.hold.Lock()
+	if r.account.flexible > 0 {
+		after = r.account.floor
 	}
+	r.account.hold.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.due != 0 {
+		after = max(after, r.floor)
+	}
+	return after
 }
 
-// give queues a message, unless it is to be skipped; taken is false if the outbox
-// takes no more.
-func (r *receiver) give(row storage.Message) (taken bool, err error) {
-	skip, err := r.skips(row)
-	if err != nil {
-		return false, err
-	}
-	if skip {
-		r.skipped = row.Seq
-		return !r.session.Outbox.Closed(), nil
-	}
-	return r.session.Outbox.AppendStored(stanza.WithDelay(row.XML, r.m.host.Domain, row.Arrived), row.Seq), nil
-}
-
-// skips reports whether a message counts as delivered without being sent: the
-// session got it as a carbon when it arrived, or the owner has blocked its sender
-// since then (XEP-0191 §3.3).
-func (r *receiver) skips(row storage.Message) (bool, error) {
-	var st stanza.Stanza
-	if st.Parse(row.XML, stanza.Limits{}) == nil && r.session.Entry().HasCopy(&st, row.Arrived.UnixNano()) {
-		return true, nil
-	}
-	if r.m.blocks == nil {
+// replay sends what waits and is not on its way to somebody, while the outbox holds
+// less than most bytes. It reports whether it held more.
+func (r *receiver) replay(wait bool, most int) (full bool, err error) {
+	ctx, after := context.Background(), r.from()
+	if after == never {
 		return false, nil
 	}
-	return r.m.blocks.Blocked(context.Background(), r.owner, row.Peer)
+	// A look first: to ask what is settled costs a commit.
+	rows, next, err := r.m.pending(ctx, r.account, after, 0)
+	if err != nil || len(rows) == 0 && next == 0 {
+		return false, err
+	}
+	upTo, err := r.m.host.Settled(r.account.owner)
+	if err != nil || upTo <= after {
+		return false, err
+	}
+	held := r.account.held()
+	for {
+		rows, next, err = r.m.pending(ctx, r.account, after, upTo)
+		if err != nil {
+			return false, err
+		}
+		for _, row := range rows {
+			if held.has(row.Seq) {
+				continue
+			}
+			if !r.room(wait, most) {
+				return true, nil
+			}
+			if taken, err := r.give(row); err != nil || !taken {
+				return false, err
+			}
+		}
+		r.session.Outbox.Flush()
+		if next == 0 {
+			return false, nil
+		}
+		after = next
+	}
 }
 
-// room reports whether there is room in the outbox. With wait it waits for it, as
-// long as the client reads: whoever waits here does not notice that it has gone.
-func (r *receiver) room(wait bool) bool {
+// give queues a message; taken is false if the outbox takes no more. One by
+// somebody whom the owner has blocked since (XEP-0191 §3.3) counts as delivered, and
+// so does what is left of a retracted one: nobody has seen more.
+func (r *receiver) give(row storage.Message) (taken bool, err error) {
+	drop := row.Flags.Has(storage.Tombstone)
+	if !drop && r.m.blocks != nil {
+		if drop, err = r.m.blocks.Blocked(context.Background(), r.account.owner, row.Peer); err != nil {
+			return false, err
+		}
+	}
+	if drop {
+		r.m.confirmed(r.account, []int64{row.Seq})
+		return !r.session.Outbox.Closed(), nil
+	}
+	return r.session.Outbox.AppendStored(r.m.stamped(row, nil), row.Seq), nil
+}
+
+// stamped is a row as it is sent: with its id if it is archived (XEP-0359), with
+// extra, and with when it arrived (XEP-0203).
+func (m *Module) stamped(row storage.Message, extra []byte) []byte {
+	var st stanza.Stanza
+	if st.Parse(row.XML, stanza.Limits{}) != nil {
+		return row.XML
+	}
+	if row.Flags.Has(storage.Archived) {
+		id := stanza.NewBuilder(nil).Open("stanza-id", nsStanzaID)
+		st.Append(modules.Received, id.Attr("by", row.Owner.String()).Attr("id", row.StanzaID()).Bytes())
+	}
+	if extra != nil {
+		st.Append(modules.Received, extra)
+	}
+	st.Append(modules.Received, stanza.AppendDelay(nil, m.host.Domain, row.Arrived))
+	return st.Emit(make([]byte, 0, st.Size()), modules.Received)
+}
+
+const nsStanzaID = "urn:xmpp:sid:0"
+
+// room reports whether the outbox holds less than most bytes. With wait it waits for
+// that, as long as the client reads: whoever waits here does not notice that it has
+// gone.
+func (r *receiver) room(wait bool, most int) bool {
 	out := r.session.Outbox
 	least, since := out.Queued(), time.Now()
-	for out.Queued() >= highWater {
+	for out.Queued() >= most {
 		out.Flush()
 		n := out.Queued()
-		if n < highWater {
+		if n < most {
 			break
 		}
 		if n < least {
 			least, since = n, time.Now()
 		}
-		if !wait || out.Closed() || !out.Attached() || time.Since(since) > patience {
+		if !wait || out.Closed() || !out.Attached() || time.Since(since) > stuck {
 			return false
 		}
 		time.Sleep(recheck)
 	}
 	return true
-}
-
-// ask pings the client behind the messages, where stream management does not tell
-// that they arrived. The answer proves it, because a stream keeps the order (RFC
-// 6120 §10.1).
-func (r *receiver) ask(upTo int64) {
-	iq := stanza.Build("iq").Attr("type", "get").Empty("ping", "urn:xmpp:ping")
-	r.m.host.Ask(r.session.Ref, iq, patience, func(answer *stanza.Stanza) {
-		r.mu.Lock()
-		r.asked = false
-		r.mu.Unlock()
-		if answer != nil { // else they stay, and come again
-			r.confirm(upTo)
-		}
-	})
-}
-
-// confirm removes the messages that the client has for sure, and goes on.
-func (r *receiver) confirm(upTo int64) {
-	if err := r.m.store.ConfirmMessages(context.Background(), r.owner, upTo); err != nil {
-		r.m.host.Log.Error("delivered messages not removed", "account", r.owner.String(), "error", err)
-		return
-	}
-	r.mu.Lock()
-	r.confirmed = max(r.confirmed, upTo)
-	r.mu.Unlock()
-	if r.takes() {
-		r.send(false)
-	}
-}
-
-// restored goes on behind the messages that the session was being sent when the
-// process was restarted.
-func (m *Module) restored(f *modules.Flight) {
-	r := m.receiver(f.Session, f.Owner)
-	r.sent = f.Session.Outbox.LastStored()
-	r.restored = true
-	if r.sent > 0 && m.hold(r) {
-		f.Session.Outbox.OnConfirmed(r.confirm)
-	}
-}
-
-// resumed looks for what was stored while the process was being restarted.
-func (m *Module) resumed(f *modules.Flight) {
-	if r := m.slot.Load(f.Session); r != nil && r.restored {
-		r.restored = false
-		m.deliver(r.owner)
-	}
 }

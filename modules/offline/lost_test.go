@@ -42,7 +42,7 @@ func TestNobodyWaitsForALostConnection(t *testing.T) {
 				r := &receiver{session: s}
 				var room, done bool
 				go func() {
-					room = r.room(true)
+					room = r.room(true, highWater)
 					done = true
 				}()
 				time.Sleep(time.Second)
@@ -50,7 +50,7 @@ func TestNobodyWaitsForALostConnection(t *testing.T) {
 					t.Fatal("it does not wait at all")
 				}
 				lose(out)
-				time.Sleep(2 * patience)
+				time.Sleep(2 * stuck)
 				synctest.Wait()
 				if !done || room {
 					t.Errorf("done %v, room %v", done, room)

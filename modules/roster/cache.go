@@ -12,7 +12,7 @@ import (
 	"github.com/xmppd/xmppd/storage"
 )
 
-// contacts is what presence needs of one roster. It does not change.
+// contacts is what other modules need of one roster. It does not change.
 type contacts struct {
 	list     []contact // in the order of addresses
 	requests bool      // some have asked and wait for an answer
@@ -42,7 +42,7 @@ func (m *Module) contacts(ctx context.Context, owner jid.JID) (*contacts, error)
 	}
 	r := &contacts{list: make([]contact, 0, len(items))}
 	for i := range items {
-		if items[i].Sub != storage.SubNone {
+		if items[i].Sub != storage.SubNone || items[i].Listed {
 			r.list = append(r.list, contact{items[i].Contact, items[i].Sub})
 		}
 		r.requests = r.requests || items[i].PendingIn != nil
@@ -83,13 +83,29 @@ func (m *Module) Subscription(ctx context.Context, owner, other jid.JID) (storag
 	if err != nil {
 		return storage.SubNone, err
 	}
+	c, _ := r.find(other)
+	return c.sub, nil
+}
+
+// Has reports whether a contact stands in the owner's roster, with a subscription
+// or without.
+func (m *Module) Has(ctx context.Context, owner, other jid.JID) (bool, error) {
+	r, err := m.contacts(ctx, owner)
+	if err != nil {
+		return false, err
+	}
+	_, ok := r.find(other)
+	return ok, nil
+}
+
+func (r *contacts) find(other jid.JID) (c contact, ok bool) {
 	i, ok := slices.BinarySearchFunc(r.list, other.Bare(), func(c contact, j jid.JID) int {
 		return strings.Compare(c.jid.String(), j.String())
 	})
-	if !ok {
-		return storage.SubNone, nil
+	if ok {
+		c = r.list[i]
 	}
-	return r.list[i].sub, nil
+	return c, ok
 }
 
 // Requests are the subscription requests that the owner has not answered, as

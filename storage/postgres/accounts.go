@@ -120,9 +120,20 @@ func (db *DB) AddCredentials(ctx context.Context, account jid.JID, epoch int64, 
 }
 
 // RemoveAccount deletes an account and every row that it owns. What others have
-// stored about it, such as roster items, is theirs.
+// stored about it, such as roster items, is theirs. Its archive goes before it, in
+// steps.
 func (db *DB) RemoveAccount(ctx context.Context, account jid.JID) error {
-	err := db.write(ctx, func(ctx context.Context, t pgx.Tx) error {
+	exists, err := db.AccountExists(ctx, account)
+	if err == nil && !exists {
+		err = wrap(storage.ErrNotFound, "remove account", account)
+	}
+	for n := removeStep; err == nil && n == removeStep; {
+		n, err = db.RemoveArchive(ctx, account, jid.JID{}, removeStep)
+	}
+	if err != nil {
+		return err
+	}
+	err = db.write(ctx, func(ctx context.Context, t pgx.Tx) error {
 		id, _, _, err := lockAccount(ctx, t, account)
 		if err != nil {
 			return err
@@ -132,15 +143,29 @@ func (db *DB) RemoveAccount(ctx context.Context, account jid.JID) error {
 		if _, err := t.Exec(ctx, "SELECT 1 FROM owner WHERE id = $1 FOR UPDATE", id); err != nil {
 			return err
 		}
-		if _, err := t.Exec(ctx, "DELETE FROM message WHERE owner = $1", id); err != nil {
+		rows, err := t.Query(ctx, "DELETE FROM message WHERE owner = $1 RETURNING seq, coalesce(text, 0)", id)
+		if err != nil {
 			return err
 		}
+		var hidden hiddenRows
+		var seq, text int64
+		if _, err := pgx.ForEachRow(rows, []any{&seq, &text}, func() error {
+			hidden.add(id, seq, text)
+			return nil
+		}); err != nil {
+			return err
+		}
+		b := &pgx.Batch{}
+		hidden.queue(b)
 		// The other tables follow by their foreign keys.
-		_, err = t.Exec(ctx, "DELETE FROM owner WHERE id = $1", id)
-		return err
+		b.Queue("DELETE FROM owner WHERE id = $1", id)
+		return t.SendBatch(ctx, b).Close()
 	})
 	return wrap(err, "remove account", account)
 }
+
+// removeStep is how many rows of an archive go in one transaction with its account.
+const removeStep = 2000
 
 // Accounts lists accounts of a domain in the order of their localparts, from
 // the one behind after (zero: from the first), at most limit of them.

@@ -91,13 +91,13 @@ func putReports(ctx context.Context, t pgx.Tx, id int64, b *storage.Block) (n in
 	batch := &pgx.Batch{}
 	for i := range b.Reports[:room] {
 		r := &b.Reports[i]
-		texts, messages, err := r.Columns()
+		c, err := r.Columns()
 		if err != nil {
 			return 0, err
 		}
-		batch.Queue(`INSERT INTO report (reporter, reported, reason, texts, messages, to_origin, third_party, created)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			id, r.Reported.String(), r.Reason, texts, messages, r.ToOrigin, r.ThirdParty, r.Created)
+		batch.Queue(`INSERT INTO report (reporter, reported, reason, texts, messages, copies, to_origin, third_party, created)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			id, r.Reported.String(), r.Reason, c.Texts, c.Messages, c.Copies, r.ToOrigin, r.ThirdParty, r.Created)
 	}
 	return room, t.SendBatch(ctx, batch).Close()
 }
@@ -125,7 +125,7 @@ func (db *DB) Unblock(ctx context.Context, owner jid.JID, items []jid.JID) (befo
 
 // Reports returns at most limit reports behind an id, in the order of their ids.
 func (db *DB) Reports(ctx context.Context, state storage.ReportState, after int64, limit int) ([]storage.Report, error) {
-	query := `SELECT r.id, o.jid, reported, reason, texts, messages, to_origin, third_party, created, closed, comment
+	query := `SELECT r.id, o.jid, reported, reason, texts, messages, copies, to_origin, third_party, created, closed, comment
 		FROM report r JOIN owner o ON o.id = r.reporter WHERE r.id > $1 `
 	switch state {
 	case storage.OpenReports:
@@ -141,9 +141,10 @@ func (db *DB) Reports(ctx context.Context, state storage.ReportState, after int6
 }
 
 func scanReport(row pgx.Row) (r storage.Report, err error) {
-	var reporter, reported, texts, messages string
+	var reporter, reported string
+	var c storage.ReportColumns
 	var closed *time.Time
-	if err := row.Scan(&r.ID, &reporter, &reported, &r.Reason, &texts, &messages, &r.ToOrigin, &r.ThirdParty, &r.Created, &closed, &r.Comment); err != nil {
+	if err := row.Scan(&r.ID, &reporter, &reported, &r.Reason, &c.Texts, &c.Messages, &c.Copies, &r.ToOrigin, &r.ThirdParty, &r.Created, &closed, &r.Comment); err != nil {
 		return r, err
 	}
 	r.Created = r.Created.UTC()
@@ -156,7 +157,7 @@ func scanReport(row pgx.Row) (r storage.Report, err error) {
 	if r.Reported, err = jid.Parse(reported); err != nil {
 		return r, err
 	}
-	return r, r.SetColumns(texts, messages)
+	return r, r.SetColumns(c)
 }
 
 // CloseReport closes an open report; storage.ErrNotFound: there is none.

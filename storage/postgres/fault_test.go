@@ -52,7 +52,7 @@ func create(t *testing.T, db *postgres.DB, accounts ...jid.JID) {
 func messages(bodies ...string) *storage.Run {
 	r := &storage.Run{}
 	for _, body := range bodies {
-		r.Writes = append(r.Writes, &storage.Message{Owner: romeo, Peer: juliet, Arrived: time.Now(), XML: []byte(body)})
+		r.Writes = append(r.Writes, &storage.Message{Owner: romeo, Flags: storage.Waiting, Peer: juliet, Arrived: time.Now(), XML: []byte(body)})
 	}
 	return r
 }
@@ -87,7 +87,7 @@ func wantCounted(t *testing.T, url string) {
 
 func wantStored(t *testing.T, db *postgres.DB, want ...string) {
 	t.Helper()
-	m, err := db.PendingMessages(t.Context(), romeo, 0, 1000)
+	m, err := db.PendingMessages(t.Context(), romeo, 0, 0, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

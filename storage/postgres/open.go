@@ -12,6 +12,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -60,6 +61,19 @@ type DB struct {
 	pool   *pgxpool.Pool
 	writer *pgxpool.Pool // one connection, so that groups do not queue behind readers
 	group  *storage.Queue
+	untidy atomic.Int64 // texts in the index of words without order
+}
+
+// writerPlans are settings of the connection of the write group. All that it does is
+// to look up some rows by an index: planned once, and never in another way, however
+// small the tables are. With the groups of a quiet server that saves a third of the
+// time.
+var writerPlans = map[string]string{
+	"plan_cache_mode":   "force_generic_plan",
+	"enable_seqscan":    "off",
+	"enable_bitmapscan": "off",
+	"enable_hashjoin":   "off",
+	"enable_mergejoin":  "off",
 }
 
 // Open connects, brings the schema up to date and starts the writer of the
@@ -106,6 +120,9 @@ func open(ctx context.Context, o Options) (_ *DB, err error) {
 	}
 	writer := cfg.Copy()
 	writer.MaxConns = 1
+	for name, value := range writerPlans {
+		writer.ConnConfig.RuntimeParams[name] = value
+	}
 	if db.writer, err = pgxpool.NewWithConfig(ctx, writer); err != nil {
 		return nil, err
 	}

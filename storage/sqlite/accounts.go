@@ -120,15 +120,28 @@ func (db *DB) AddCredentials(ctx context.Context, account jid.JID, epoch int64, 
 	return wrap(err, "add credentials of", account)
 }
 
+// removeStep is how many messages of an account go in one transaction.
+const removeStep = 1000
+
 // RemoveAccount deletes an account and every row that it owns. What others have
-// stored about it, such as roster items, is theirs.
+// stored about it, such as roster items, is theirs. Its archive goes first, in small
+// transactions.
 func (db *DB) RemoveAccount(ctx context.Context, account jid.JID) error {
+	for {
+		n, err := db.RemoveArchive(ctx, account, jid.JID{}, removeStep)
+		if err != nil {
+			return err
+		}
+		if n < removeStep {
+			break
+		}
+	}
 	err := db.write(ctx, func(t *tx) error {
 		id, err := ownerID(t, account)
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec("DELETE FROM message WHERE owner = ?", id); err != nil {
+		if err := removeMessages(t, id); err != nil {
 			return err
 		}
 		// The other tables follow by their foreign keys.

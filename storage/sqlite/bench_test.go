@@ -23,7 +23,7 @@ func BenchmarkStore(b *testing.B) {
 
 // TestAllocations is not parallel: the count is of the whole process.
 func TestAllocations(t *testing.T) {
-	if n := storagetest.Allocations(t, newDatabase(t)); n > 13 {
+	if n := storagetest.Allocations(t, newDatabase(t)); n > 24 {
 		t.Errorf("%.1f allocations for each row", n)
 	}
 }

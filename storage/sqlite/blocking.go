@@ -106,13 +106,13 @@ func putReports(t *tx, id int64, b *storage.Block) (n int, err error) {
 	room := min(max(b.ReportLimit-n, 0), len(b.Reports))
 	for i := range b.Reports[:room] {
 		r := &b.Reports[i]
-		texts, messages, err := r.Columns()
+		c, err := r.Columns()
 		if err != nil {
 			return 0, err
 		}
-		if _, err := t.exec(`INSERT INTO report (reporter, reported, reason, texts, messages, to_origin, third_party, created)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			id, r.Reported.String(), r.Reason, texts, messages, r.ToOrigin, r.ThirdParty, r.Created.UnixMicro()); err != nil {
+		if _, err := t.exec(`INSERT INTO report (reporter, reported, reason, texts, messages, copies, to_origin, third_party, created)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			id, r.Reported.String(), r.Reason, c.Texts, c.Messages, c.Copies, r.ToOrigin, r.ThirdParty, r.Created.UnixMicro()); err != nil {
 			return 0, err
 		}
 	}
@@ -147,7 +147,7 @@ func (db *DB) Unblock(ctx context.Context, owner jid.JID, items []jid.JID) (befo
 // Reports returns at most limit reports behind an id, in the order of their ids.
 func (db *DB) Reports(ctx context.Context, state storage.ReportState, after int64, limit int) ([]storage.Report, error) {
 	var reports []storage.Report
-	query := `SELECT r.id, o.jid, reported, reason, texts, messages, to_origin, third_party, created, closed, comment
+	query := `SELECT r.id, o.jid, reported, reason, texts, messages, copies, to_origin, third_party, created, closed, comment
 		FROM report r JOIN owner o ON o.id = r.reporter WHERE r.id > ? `
 	switch state {
 	case storage.OpenReports:
@@ -167,10 +167,11 @@ func (db *DB) Reports(ctx context.Context, state storage.ReportState, after int6
 }
 
 func scanReport(row scanner) (r storage.Report, err error) {
-	var reporter, reported, texts, messages string
+	var reporter, reported string
+	var c storage.ReportColumns
 	var created int64
 	var closed sql.NullInt64
-	if err := row.Scan(&r.ID, &reporter, &reported, &r.Reason, &texts, &messages, &r.ToOrigin, &r.ThirdParty, &created, &closed, &r.Comment); err != nil {
+	if err := row.Scan(&r.ID, &reporter, &reported, &r.Reason, &c.Texts, &c.Messages, &c.Copies, &r.ToOrigin, &r.ThirdParty, &created, &closed, &r.Comment); err != nil {
 		return r, err
 	}
 	r.Created = fromMicro(created)
@@ -183,7 +184,7 @@ func scanReport(row scanner) (r storage.Report, err error) {
 	if r.Reported, err = jid.Parse(reported); err != nil {
 		return r, err
 	}
-	return r, r.SetColumns(texts, messages)
+	return r, r.SetColumns(c)
 }
 
 // CloseReport closes an open report; storage.ErrNotFound: there is none.

@@ -98,6 +98,7 @@ func (db *DB) commitChanges(batch []*change, errs []error) error {
 		return err
 	}
 	defer t.Rollback() // after a commit it does nothing
+	db.memory.clear()
 	changed := int64(0)
 	for i, c := range batch {
 		if errs[i] = t.nested(len(batch) > 1, c.fn); errs[i] == nil {

@@ -29,7 +29,7 @@ func TestCheckpoint(t *testing.T) {
 		t.Helper()
 		r := &storage.Run{}
 		for range 16 {
-			r.Writes = append(r.Writes, &storage.Message{Owner: owner, Peer: owner, XML: []byte(strings.Repeat("x", 60000))})
+			r.Writes = append(r.Writes, &storage.Message{Owner: owner, Flags: storage.Waiting, Peer: owner, XML: []byte(strings.Repeat("x", 60000))})
 		}
 		db.Join(r)
 		r.Wait()

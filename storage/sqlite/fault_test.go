@@ -25,7 +25,7 @@ var romeo = jid.MustParse("romeo@example.org")
 func write(db *sqlite.DB, bodies ...string) *storage.Run {
 	r := &storage.Run{}
 	for _, body := range bodies {
-		r.Writes = append(r.Writes, &storage.Message{Owner: romeo, Peer: romeo, Arrived: time.Now(), XML: []byte(body)})
+		r.Writes = append(r.Writes, &storage.Message{Owner: romeo, Flags: storage.Waiting, Peer: romeo, Arrived: time.Now(), XML: []byte(body)})
 	}
 	db.Join(r)
 	return r
@@ -128,7 +128,7 @@ func TestKilled(t *testing.T) {
 				t.Fatal("child ended by itself")
 			}
 			db := openAt(t, sqlite.Options{Path: path})
-			m, err := db.PendingMessages(t.Context(), romeo, 0, 100000)
+			m, err := db.PendingMessages(t.Context(), romeo, 0, 0, 100000)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -162,7 +162,7 @@ func acknowledge(t *testing.T, path string) {
 	r := &storage.Run{}
 	for n := 0; ; n += 3 {
 		for range 3 {
-			r.Writes = append(r.Writes, &storage.Message{Owner: romeo, Peer: romeo, Arrived: time.Now(), XML: []byte("counted")})
+			r.Writes = append(r.Writes, &storage.Message{Owner: romeo, Flags: storage.Waiting, Peer: romeo, Arrived: time.Now(), XML: []byte("counted")})
 		}
 		r.Writes = append(r.Writes, &storage.Stream{ID: "killed", Owner: romeo, H: firstH + uint32(n+3), Until: time.Now().Add(time.Hour)})
 		db.Join(r)

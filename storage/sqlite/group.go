@@ -10,13 +10,11 @@ import (
 )
 
 const (
-	readLog    = "SELECT id, next_seq, stored, stored_bytes FROM owner WHERE jid = ?"
-	advanceLog = "UPDATE owner SET next_seq = ?, stored = ?, stored_bytes = ? WHERE id = ?"
-	addMessage = "INSERT INTO message (owner, seq, peer, arrived, xml) VALUES (?, ?, ?, ?, ?)"
 	// Most of the time a stream is known and only its h changes: no index does.
 	advanceStream = "UPDATE stream SET h = ? WHERE id = ? AND until = ? AND snapshot IS NULL"
 	putStream     = `INSERT INTO stream (id, owner, h, until) SELECT ?, id, ?, ? FROM owner WHERE jid = ?
 		ON CONFLICT (id) DO UPDATE SET h = excluded.h, until = excluded.until, snapshot = NULL`
+
 	pageBytes   = 4096
 	rowOverhead = 100 // bytes of a message row beside its XML, roughly
 )
@@ -30,8 +28,9 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 	if err != nil {
 		return fmt.Errorf("begin write group: %w", mapError(err))
 	}
+	g := group{t: t, known: &db.memory, logs: make(map[jid.JID]*storage.Log), chats: make(map[chatName]*storage.Chat)}
 	defer t.Rollback() // after a commit it does nothing
-	pages, err := addRuns(ctx, t, runs)
+	pages, err := g.addRuns(ctx, runs)
 	if err != nil {
 		return fmt.Errorf("write group: %w", mapError(err))
 	}
@@ -43,23 +42,20 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 			return fmt.Errorf("commit write group: %w", err)
 		}
 	}
+	db.memory.keep(g.logs, g.chats)
 	if err := t.Commit(); err != nil {
 		return fmt.Errorf("commit write group: %w", mapError(err))
 	}
+	db.memory.stale.Store(false)
 	db.checkpoint.wrote(pages)
 	return nil
 }
 
-func addRuns(ctx context.Context, t *tx, runs []*storage.Run) (pages int64, err error) {
-	g := group{logs: make(map[jid.JID]*storage.Log)}
-	for _, s := range []struct {
-		stmt  **sql.Stmt
-		query string
-	}{{&g.read, readLog}, {&g.add, addMessage}, {&g.advance, advanceLog}} {
-		if *s.stmt, err = t.stmt(s.query); err != nil {
-			return 0, err
-		}
+func (g *group) addRuns(ctx context.Context, runs []*storage.Run) (pages int64, err error) {
+	if err := g.known.check(g.t); err != nil {
+		return 0, err
 	}
+	forgetTexts(runs)
 	for _, r := range runs {
 		if err := ctx.Err(); err != nil {
 			return 0, err
@@ -67,87 +63,146 @@ func addRuns(ctx context.Context, t *tx, runs []*storage.Run) (pages int64, err 
 		for i, w := range r.Writes {
 			switch w := w.(type) {
 			case *storage.Message:
-				r.Errs[i], err = g.write(w)
+				r.Errs[i], err = g.add(w)
 			case *storage.Stream:
-				r.Errs[i], err = g.writeStream(t, w)
+				r.Errs[i], err = g.stream(w)
+			case *storage.Mark:
+				r.Errs[i], err = g.mark(w)
 			}
 			if err != nil {
 				return 0, err
 			}
 		}
 	}
-	for _, l := range g.logs {
-		if l == nil || !l.Changed {
-			continue
-		}
-		if _, err := g.advance.ExecContext(context.Background(), l.Next, l.Stored, l.Bytes, l.Owner); err != nil {
-			return 0, err
+	if err := g.writeTexts(); err != nil {
+		return 0, err
+	}
+	for _, r := range runs {
+		for _, w := range r.Writes {
+			switch w := w.(type) {
+			case *storage.Read:
+				err = g.read(w)
+			case *storage.Retraction:
+				err = g.retract(w)
+			}
+			if err != nil {
+				return 0, err
+			}
 		}
 	}
-	return int64(2+2*len(g.logs)) + g.size/pageBytes, nil
+	return g.pages(), g.close()
+}
+
+// forgetTexts drops what an earlier attempt has noted.
+func forgetTexts(runs []*storage.Run) {
+	for _, r := range runs {
+		for _, w := range r.Writes {
+			if m, ok := w.(*storage.Message); ok && m.Text != nil {
+				*m.Text = storage.Text{}
+			}
+		}
+	}
 }
 
 // group is a write group in its transaction.
 type group struct {
-	read, add, advance       *sql.Stmt
-	advanceStream, putStream *sql.Stmt                // nil until there is a stream
-	logs                     map[jid.JID]*storage.Log // nil: there is no such owner
-	size                     int64                    // of the rows added
+	t     *tx
+	known *memory
+	logs  map[jid.JID]*storage.Log // of the group; nil: there is no such owner
+	chats map[chatName]*storage.Chat
+	size  int64 // of the rows added
+
+	texts    []*storage.Text // new ones, in order of their numbers, without gaps
+	nextText int64           // 0: not known
+	written  bool            // texts are
 }
 
-// write adds a message, or says why this one is refused.
-func (g *group) write(m *storage.Message) (refused, err error) {
-	l, err := g.log(m.Owner.Bare())
-	if err != nil {
-		return nil, err
-	}
-	if l == nil {
-		m.Seq = 0
-		return storage.ErrNotFound, nil
-	}
-	if err := l.Add(m); err != nil {
-		return err, nil
-	}
-	g.size += int64(len(m.XML)) + rowOverhead
-	_, err = g.add.ExecContext(context.Background(), l.Owner, m.Seq, m.Peer.String(), m.Arrived.UnixMicro(), m.XML)
-	return nil, err
+type chatName struct {
+	owner int64
+	chat  jid.JID
 }
 
-// writeStream makes a stream known or advances it, or says why not.
-func (g *group) writeStream(t *tx, s *storage.Stream) (refused, err error) {
-	if g.advanceStream == nil {
-		if g.advanceStream, err = t.stmt(advanceStream); err != nil {
-			return nil, err
+// pages is about how many the group has changed.
+func (g *group) pages() int64 { return int64(2+2*len(g.logs)+len(g.chats)) + g.size/pageBytes }
+
+// close writes back what has changed beside the rows.
+func (g *group) close() error {
+	for _, l := range g.logs {
+		if l != nil && l.Changed {
+			if err := saveLog(g.t, l); err != nil {
+				return err
+			}
 		}
-		if g.putStream, err = t.stmt(putStream); err != nil {
-			return nil, err
+	}
+	for _, c := range g.chats {
+		if c.Changed {
+			if err := saveChat(g.t, c); err != nil {
+				return err
+			}
 		}
 	}
-	ctx, until := context.Background(), s.Kept().UnixMicro()
-	g.size += pageBytes // where it is has nothing to do with the rows of others
-	err = affected(g.advanceStream.ExecContext(ctx, int64(s.H), s.ID, until))
-	if err != storage.ErrNotFound {
-		return nil, err
-	}
-	err = affected(g.putStream.ExecContext(ctx, s.ID, int64(s.H), until, s.Owner.Bare().String()))
-	if err == storage.ErrNotFound {
-		return err, nil
-	}
-	return nil, err
+	return nil
 }
 
 // log reads the state of an owner's log once in a group.
 func (g *group) log(owner jid.JID) (*storage.Log, error) {
+	owner = owner.Bare()
 	if l, ok := g.logs[owner]; ok {
 		return l, nil
 	}
-	l := new(storage.Log)
-	err := g.read.QueryRowContext(context.Background(), owner.String()).Scan(&l.Owner, &l.Next, &l.Stored, &l.Bytes)
-	if err == sql.ErrNoRows {
-		l = nil
-	} else if err != nil {
-		return nil, err
+	l := g.known.logs[owner]
+	if l == nil {
+		var err error
+		if l, err = findLog(g.t, owner); err != nil {
+			return nil, err
+		}
 	}
 	g.logs[owner] = l
 	return l, nil
+}
+
+// chat reads the state of a chat once in a group. One with the ID 0 is new.
+func (g *group) chat(l *storage.Log, chat jid.JID) (*storage.Chat, error) {
+	name := chatName{l.Owner, chat}
+	if c := g.chats[name]; c != nil {
+		return c, nil
+	}
+	c := g.known.chats[name]
+	if c == nil {
+		var err error
+		c, err = scanChat(g.t.row(chatByName, l.Owner, chat.Bare().String(), chat.Resource()))
+		if err != nil && err != sql.ErrNoRows {
+			return nil, err
+		}
+	}
+	g.chats[name] = c
+	return c, nil
+}
+
+// mark notes the end of a log.
+func (g *group) mark(m *storage.Mark) (refused, err error) {
+	l, err := g.log(m.Owner)
+	if err != nil {
+		return nil, err
+	}
+	if l == nil {
+		return storage.ErrNotFound, nil
+	}
+	m.Seq = l.Next - 1
+	return nil, nil
+}
+
+// stream makes a stream known or advances it, or says why not.
+func (g *group) stream(s *storage.Stream) (refused, err error) {
+	until := s.Kept().UnixMicro()
+	g.size += pageBytes // where it is has nothing to do with the rows of others
+	err = affected(g.t.exec(advanceStream, int64(s.H), s.ID, until))
+	if err != storage.ErrNotFound {
+		return nil, err
+	}
+	err = affected(g.t.exec(putStream, s.ID, int64(s.H), until, s.Owner.Bare().String()))
+	if err == storage.ErrNotFound {
+		return err, nil
+	}
+	return nil, err
 }

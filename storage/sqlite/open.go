@@ -33,7 +33,7 @@ const (
 	// Page caches of one connection, in KiB when negative. The
 	// system has the pages too, and what a server touches most is small.
 	readerCache = "cache_size(-256)"
-	writerCache = "cache_size(-1024)"
+	writerCache = "cache_size(-16384)"
 	// checkpointTimeout is how long readers may make writers wait while the log
 	// is emptied.
 	checkpointTimeout = 100 * time.Millisecond
@@ -66,6 +66,7 @@ type DB struct {
 	checkpoint *checkpointer
 	group      *storage.Queue
 	changes    changes
+	memory     memory
 }
 
 // Open opens the database file, brings its schema up to date and starts the

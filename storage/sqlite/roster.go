@@ -40,7 +40,7 @@ func (db *DB) view(ctx context.Context, fn func(*tx) error) error {
 		return mapError(err)
 	}
 	defer t.Rollback() // nothing was written
-	return mapError(fn(&tx{t, db.readers}))
+	return mapError(fn(&tx{Tx: t, p: db.readers}))
 }
 
 // Roster returns all items of an account, also those that are not Listed, in

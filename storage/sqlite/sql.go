@@ -94,15 +94,29 @@ func (p *pool) prepareWanted(ctx context.Context) error {
 // connection.
 type tx struct {
 	*sql.Tx
-	p *pool
+	p     *pool
+	stmts map[string]*sql.Stmt // those that the transaction has used
 }
 
 func (t *tx) stmt(query string) (*sql.Stmt, error) {
-	if s := t.p.prepared(query); s != nil {
-		return t.StmtContext(context.Background(), s), nil
+	if s := t.stmts[query]; s != nil {
+		return s, nil
 	}
-	t.p.want(query)
-	return t.PrepareContext(context.Background(), query)
+	s := t.p.prepared(query)
+	if s != nil {
+		s = t.StmtContext(context.Background(), s)
+	} else {
+		t.p.want(query)
+		var err error
+		if s, err = t.PrepareContext(context.Background(), query); err != nil {
+			return nil, err
+		}
+	}
+	if t.stmts == nil {
+		t.stmts = make(map[string]*sql.Stmt)
+	}
+	t.stmts[query] = s
+	return s, nil
 }
 
 func (t *tx) exec(query string, args ...any) (sql.Result, error) {
@@ -140,7 +154,7 @@ func (db *DB) begin(ctx context.Context) (*tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tx{t, db.writer}, nil
+	return &tx{Tx: t, p: db.writer}, nil
 }
 
 // row is for a query of one row outside of any transaction.

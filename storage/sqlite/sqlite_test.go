@@ -38,7 +38,7 @@ func (d database) Tables(t *testing.T) map[string]int {
 	t.Helper()
 	db := d.raw(t)
 	defer db.Close()
-	names, err := db.Query("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+	names, err := db.Query("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite_%'")
 	if err != nil {
 		t.Fatal(err)
 	}

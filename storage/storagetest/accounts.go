@@ -119,6 +119,7 @@ func ban(t *testing.T, d Database) {
 func removeLeavesNothing(t *testing.T, d Database) {
 	ctx, s := t.Context(), openWith(t, d, Options{}, juliet)
 	fill(t, s, juliet)
+	index(t, s, 100)
 	before := d.Tables(t)
 	must(t, s.CreateAccount(ctx, romeo, credentials("salt")))
 	fill(t, s, romeo)
@@ -160,6 +161,9 @@ func fill(t *testing.T, s Store, owner jid.JID) {
 	must(t, s.AddToken(ctx, owner, epoch(t, s, owner), token("agent", "nonce", noon), 1))
 	must(t, s.KV("test").Put(ctx, owner, "key", []byte("value")))
 	must(t, store(s, message(owner, "kept")))
+	must(t, store(s, exchange(owner, nurse, "id", "in the index", noon)[0]))
+	index(t, s, 100)
+	must(t, store(s, exchange(owner, nurse, "id2", "not yet", noon)[0]))
 	id := owner.String()
 	must(t, s.SaveSnapshots(ctx, []storage.Snapshot{snapshot(id, owner, 1, "kept"), snapshot(id+" 2", owner, 1, "kept")}))
 	must(t, errors.Join(write(s, stream(id, owner, 2))...))

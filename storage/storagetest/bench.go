@@ -31,10 +31,21 @@ func Benchmark(b *testing.B, s Store) {
 			benchmarkCounted(b, s, owners, streams)
 		})
 	}
+	for _, c := range []struct{ messages, pairs int }{{1, 1}, {100, 1}, {100, 10}, {100, 100}, {500, 100}, {500, 500}} {
+		b.Run(fmt.Sprintf("Archive/messages=%d/pairs=%d", c.messages, c.pairs), func(b *testing.B) {
+			benchmarkArchive(b, s, owners[:2*c.pairs], c.messages)
+		})
+	}
+	for _, with := range []jid.JID{{}, owners[1]} {
+		b.Run(fmt.Sprintf("Page/rows=50/with=%v", !with.IsZero()), func(b *testing.B) {
+			q := storage.ArchiveQuery{Owner: owners[0], With: with, Limit: 50, Backward: true}
+			benchmarkPage(b, s, q)
+		})
+	}
 	b.Run("Snapshots/rows=5000", func(b *testing.B) { benchmarkSnapshots(b, s) })
 	b.Run("Pending/rows=50", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
-			if m, err := s.PendingMessages(context.Background(), owners[i%len(owners)], 0, 50); err != nil || len(m) == 0 {
+			if m, err := s.PendingMessages(context.Background(), owners[i%len(owners)], 0, 0, 50); err != nil || len(m) == 0 {
 				b.Fatal(len(m), err)
 			}
 		}
@@ -59,7 +70,7 @@ func benchmarkGroup(b *testing.B, s Store, owners []jid.JID, size int) {
 	for rows := 0; rows < b.N; rows += size {
 		r.Reset()
 		for i := range messages {
-			messages[i] = storage.Message{Owner: owners[next%len(owners)], Peer: romeo, Arrived: noon, XML: xml}
+			messages[i] = storage.Message{Owner: owners[next%len(owners)], Flags: storage.Waiting, Peer: romeo, Arrived: noon, XML: xml}
 			r.Writes = append(r.Writes, &messages[i])
 			next++
 		}
@@ -87,7 +98,7 @@ func benchmarkCounted(b *testing.B, s Store, owners []jid.JID, streams bool) {
 		r.Reset()
 		for range size {
 			from, to := owners[next%len(owners)], owners[(next+1)%len(owners)]
-			r.Writes = append(r.Writes, &storage.Message{Owner: to, Peer: from, Arrived: noon, XML: xml})
+			r.Writes = append(r.Writes, &storage.Message{Owner: to, Flags: storage.Waiting, Peer: from, Arrived: noon, XML: xml})
 			if streams {
 				r.Writes = append(r.Writes, &storage.Stream{ID: from.String(), Owner: from, H: uint32(next), Until: noon})
 			}
@@ -99,6 +110,47 @@ func benchmarkCounted(b *testing.B, s Store, owners []jid.JID, streams bool) {
 			if err != nil {
 				b.Fatal(err)
 			}
+		}
+	}
+	b.ReportMetric(float64((cpu()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+}
+
+// benchmarkArchive writes groups of archived messages, of pairs who talk to each
+// other. ns/op is per row, of which a message has two.
+func benchmarkArchive(b *testing.B, s Store, owners []jid.JID, size int) {
+	var r storage.Run
+	b.ReportAllocs()
+	next := 0
+	start := cpu()
+	for rows := 0; rows < b.N; rows += 2 * size {
+		r.Reset()
+		for range size {
+			from, to := owners[next%len(owners)], owners[next%len(owners)^1]
+			for _, m := range exchange(from, to, fmt.Sprintf("%d-%d", time.Now().UnixNano(), next), "a few words of no importance", noon) {
+				r.Writes = append(r.Writes, m)
+			}
+			next++
+		}
+		s.Join(&r)
+		r.Wait()
+		for _, err := range r.Errs {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64((cpu()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+}
+
+// benchmarkPage reads pages of an archive.
+func benchmarkPage(b *testing.B, s Store, q storage.ArchiveQuery) {
+	b.ReportAllocs()
+	start := cpu()
+	for b.Loop() {
+		n := 0
+		err := s.Archive(context.Background(), q, func(*storage.Message) error { n++; return nil })
+		if n != q.Limit || err != nil {
+			b.Fatal(n, err)
 		}
 	}
 	b.ReportMetric(float64((cpu()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")

@@ -122,6 +122,7 @@ func reports(t *testing.T, d Database) {
 	full := report(romeo, "tybalt@example.org/street", now)
 	full.Texts = []storage.ReportText{{Lang: "en", Text: "He says \"<villain>\"\n ü"}, {Text: "x"}}
 	full.Messages = []storage.StanzaID{{By: "romeo@example.org", ID: "1&2"}, {By: "romeo@example.org", ID: "3"}}
+	full.Copies = []storage.ReportCopy{{ID: "3", Arrived: now.Add(-time.Minute), XML: "<message><body>\"<&amp;ü</body></message>"}}
 	full.ToOrigin, full.ThirdParty = true, false
 	block(romeo, 1, report(romeo, "old@example.org", now.Add(-24*time.Hour)))
 	block(romeo, 2, full, report(romeo, "second@example.org", now), report(romeo, "third@example.org", now))

@@ -288,7 +288,7 @@ func groupRemovalRace(t *testing.T, d Database) {
 		must(t, s.RemoveAccount(t.Context(), romeo))
 		wg.Wait()
 	}
-	must(t, s.ConfirmMessages(t.Context(), juliet, 1000))
+	confirm(t, s, juliet, 1, 1000)
 	for table, rows := range d.Tables(t) {
 		if rows != before[table] {
 			t.Errorf("table %s has %d rows more", table, rows-before[table])

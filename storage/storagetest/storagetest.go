@@ -39,10 +39,22 @@ type Store interface {
 	UpdateRoster(ctx context.Context, owner, contact jid.JID, maxItems int, fn func(*storage.RosterItem) error) (storage.RosterChange, error)
 	CountRoster(ctx context.Context, owner jid.JID) (int, error)
 
-	PendingMessages(ctx context.Context, owner jid.JID, after int64, limit int) ([]storage.Message, error)
-	ConfirmMessages(ctx context.Context, owner jid.JID, upTo int64) error
+	PendingMessages(ctx context.Context, owner jid.JID, after, upTo int64, limit int) ([]storage.Message, error)
+	ConfirmMessages(ctx context.Context, list []storage.Confirmed) error
 	CountMessages(ctx context.Context, owner jid.JID) (int, error)
 	DeleteMessagesBefore(ctx context.Context, before time.Time, limit int) (int, error)
+
+	Archive(ctx context.Context, q storage.ArchiveQuery, fn func(*storage.Message) error) error
+	CountArchive(ctx context.Context, q storage.ArchiveQuery) (int64, error)
+	ArchiveRows(ctx context.Context, owner jid.JID, seqs []int64) ([]storage.Message, error)
+	ArchiveEnds(ctx context.Context, owner jid.JID) (first, last storage.ArchiveEnd, err error)
+	TrimArchives(ctx context.Context, trim storage.Trim, from int64, limit int) (deleted int, next int64, err error)
+	RemoveArchive(ctx context.Context, owner, with jid.JID, limit int) (deleted int, err error)
+	IndexTexts(ctx context.Context, limit int, words func(xml []byte) []string) (int, error)
+
+	Inbox(ctx context.Context, q storage.InboxQuery, fn func(*storage.InboxEntry) error) error
+	InboxTotals(ctx context.Context, owner jid.JID) (storage.InboxTotals, error)
+	RebuildInbox(ctx context.Context, owner jid.JID, at storage.InboxRebuild, limit int, judge func(*storage.Message) storage.Judgement) (storage.InboxRebuild, error)
 
 	Stream(ctx context.Context, id string) (storage.Stream, error)
 	SaveSnapshots(ctx context.Context, snapshots []storage.Snapshot) error
@@ -103,6 +115,25 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		"GroupTriesAgain":     groupTriesAgain,
 		"GroupRemovalRace":    groupRemovalRace,
 		"CloseFlushes":        closeFlushes,
+		"ArchiveModel":        archiveModel,
+		"ArchiveStops":        archiveStops,
+		"ArchiveReader":       archiveReader,
+		"Unique":              unique,
+		"Confirmations":       confirmations,
+		"ManyRanges":          manyRanges,
+		"OldArchived":         oldArchived,
+		"Marks":               marks,
+		"TrimByAge":           trimByAge,
+		"TrimBySize":          trimBySize,
+		"TrimUndelivered":     trimUndelivered,
+		"RemoveWith":          removeWith,
+		"GroupChanges":        groupChanges,
+		"Retractions":         retractions,
+		"BothCopies":          bothCopies,
+		"InboxHistories":      inboxHistories,
+		"InboxFromArchive":    inboxFromArchive,
+		"InboxPages":          inboxPages,
+		"InboxCorrections":    inboxCorrections,
 		"Streams":             streams,
 		"StreamGroup":         streamGroup,
 		"StreamBadRow":        streamBadRow,
@@ -130,6 +161,8 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		"NewerSchema":         newerSchema,
 		"Upgrade":             upgrade,
 		"Cancelled":           cancelled,
+		"SearchModel":         searchModel,
+		"SearchFar":           searchFar,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

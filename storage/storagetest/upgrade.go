@@ -3,6 +3,7 @@ package storagetest
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -37,19 +38,34 @@ func upgrade(t *testing.T, d Database) {
 	}
 	two, three := *message(romeo, "2"), *message(romeo, "3")
 	two.Seq, three.Seq = 2, 3
-	if diff := cmp.Diff([]storage.Message{two, three}, pending(t, s, romeo, 0, 10), byValue); diff != "" {
+	kept := pending(t, s, romeo, 0, 10)
+	wantCount(t, s, romeo, 2)
+	for i := range kept {
+		if kept[i].Tag <= 0 {
+			t.Errorf("the tag of message %d is %d", i, kept[i].Tag)
+		}
+		kept[i].Tag = 0
+	}
+	if diff := cmp.Diff([]storage.Message{two, three}, kept, byValue); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)
 	}
+	wantArchive(t, s, romeo) // they wait, nothing else
 	if items, _, err := s.Roster(ctx, romeo); err != nil || len(items) != 2 {
 		t.Errorf("%d contacts, %v", len(items), err)
 	}
 
 	four := message(romeo, "4")
+	four.Arrived = noon.Add(-time.Hour)
 	wantErrors(t, write(s, four, stream("a", romeo, 1)), nil, nil)
 	wantH(t, s, "a", 1)
 	if four.Seq != 4 {
 		t.Errorf("seq is %d", four.Seq)
 	}
+	if !four.Arrived.Equal(noon) {
+		t.Errorf("it arrived at %v, before the one before", four.Arrived)
+	}
+	confirm(t, s, romeo, 1, 3)
+	wantCount(t, s, romeo, 1)
 	must(t, s.CreateAccount(ctx, nurse, nil))
 	fill(t, s, nurse)
 	for _, owner := range []jid.JID{romeo, juliet, nurse} {

@@ -3,6 +3,7 @@ package moduletest
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -233,6 +234,9 @@ func (w *World) Kick(ref session.Ref, cond stanza.StreamCondition, text string) 
 
 // Hosted implements modules.Services.
 func (w *World) Hosted(domain string) bool { return domain == w.Domain.Domain() }
+
+// Settled implements modules.Services: nothing is on its way.
+func (w *World) Settled(jid.JID) (int64, error) { return math.MaxInt64, nil }
 
 // Invalidate implements modules.Services.
 func (w *World) Invalidate(kind string, key jid.JID) {

@@ -225,6 +225,9 @@ func (r *Run) AfterCommit(_ *modules.Flight, fn func()) { r.After = append(r.Aft
 // Send implements modules.Runner. No module that is tested with this one uses it.
 func (r *Run) Send(session.Ref, []byte) bool { return false }
 
+// SendRow implements modules.Runner.
+func (r *Run) SendRow(session.Ref, []byte, int64) bool { return false }
+
 // Call runs an admin command as a command line would and returns what it prints.
 func (w *World) Call(words ...string) (string, error) {
 	w.T.Helper()

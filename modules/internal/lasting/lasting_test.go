@@ -1,13 +1,12 @@
-package offline
+package lasting
 
 import (
 	"testing"
 
-	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
 )
 
-func TestWorthKeeping(t *testing.T) {
+func TestLasting(t *testing.T) {
 	t.Parallel()
 	const (
 		body     = `<body>hi</body>`
@@ -52,6 +51,8 @@ func TestWorthKeeping(t *testing.T) {
 		{"invitation by the room", "", `<x xmlns='http://jabber.org/protocol/muc#user'><invite/></x>`, true},
 		{"event", "", `<event xmlns='http://jabber.org/protocol/pubsub#event'/>`, false},
 		{"unknown", "", `<x xmlns='urn:example'/>`, true},
+		{"carbon", "", `<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'/></received>` + store, false},
+		{"out of an archive", "", body + `<result xmlns='urn:xmpp:mam:2' id='1'/>`, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -60,27 +61,9 @@ func TestWorthKeeping(t *testing.T) {
 			if err := st.Parse([]byte(`<message`+tt.attrs+`>`+tt.children+`</message>`), stanza.Limits{}); err != nil {
 				t.Fatal(err)
 			}
-			if got := worthKeeping(&st); got != tt.want {
+			if got := Lasting(&st); got != tt.want {
 				t.Errorf("%v", got)
 			}
 		})
-	}
-}
-
-// What a message costs that somebody gets: nothing.
-func TestNoAllocations(t *testing.T) {
-	var st stanza.Stanza
-	if err := st.Parse([]byte(`<message><body>hi</body></message>`), stanza.Limits{}); err != nil {
-		t.Fatal(err)
-	}
-	m, f := New(nil, nil, nil), &modules.Flight{Stanza: &st}
-	m.host = new(modules.Host)
-	n := testing.AllocsPerRun(100, func() {
-		if m.cutForged(f) != nil || m.keepAbsent(f) != nil {
-			t.Error("a verdict")
-		}
-	})
-	if n != 0 {
-		t.Errorf("%v allocations", n)
 	}
 }

@@ -1,0 +1,232 @@
+package postgres
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/storage"
+)
+
+const (
+	// What scanner.scan takes of a row m. The address of its chat is looked up for
+	// each: a join might read all chats first.
+	messageColumns = "m.seq, m.tag, m.flags, m.peer, m.arrived, m.xml, ''"
+	archiveColumns = `m.seq, m.tag, m.flags, m.peer, m.arrived, m.xml,
+		coalesce((SELECT CASE resource WHEN '' THEN bare ELSE bare || '/' || resource END FROM chat WHERE id = m.chat), '')`
+
+	// Searches the log for the first row of the archive that arrived at each time
+	// or later: they stand in that order. Behind the last row it is the next seq.
+	seqsAt = `WITH RECURSIVE half AS (
+			SELECT t.n, t.at, o.id AS owner, 1::bigint AS low, o.next_seq AS high
+			FROM owner o, unnest($2::timestamptz[]) WITH ORDINALITY AS t (at, n) WHERE o.jid = $1
+		UNION ALL
+			SELECT h.n, h.at, h.owner, CASE WHEN m.arrived < h.at THEN m.seq + 1 ELSE h.low END,
+				CASE WHEN m.arrived < h.at THEN h.high ELSE (h.low + h.high) / 2 END
+			FROM half h LEFT JOIN LATERAL (SELECT seq, arrived FROM message
+				WHERE owner = h.owner AND seq >= (h.low + h.high) / 2 AND seq < h.high AND flags & 1 <> 0 ORDER BY seq LIMIT 1) m ON true
+			WHERE h.low < h.high)
+		SELECT low FROM half WHERE low >= high ORDER BY n`
+
+	countArchive  = "SELECT coalesce((SELECT stored FROM owner WHERE jid = $1), 0)"
+	countChats    = "SELECT coalesce(sum(stored), 0)::bigint FROM chat WHERE owner = (SELECT id FROM owner WHERE jid = $1) AND bare = $2"
+	countSelected = "SELECT count(*) FROM ("
+
+	rowsByNumber = "SELECT " + archiveColumns + ` FROM message m
+		WHERE m.owner = (SELECT id FROM owner WHERE jid = $1) AND m.seq = ANY ($2) AND m.flags & 1 <> 0 ORDER BY m.seq`
+
+	archiveEnd = `SELECT seq, tag, arrived FROM message
+		WHERE owner = (SELECT id FROM owner WHERE jid = $1) AND flags & 1 <> 0 ORDER BY seq`
+)
+
+// scanner makes messages of an owner out of rows.
+type scanner struct {
+	owner      jid.JID
+	peer, chat jid.JID // of the row before
+}
+
+// scan takes messageColumns or archiveColumns, behind other columns.
+func (s *scanner) scan(row pgx.Row, before ...any) (m storage.Message, err error) {
+	m.Owner = s.owner
+	var peer, chat string
+	if err := row.Scan(append(before, &m.Seq, &m.Tag, &m.Flags, &peer, &m.Arrived, &m.XML, &chat)...); err != nil {
+		return m, err
+	}
+	m.Arrived = m.Arrived.UTC()
+	if peer != s.peer.String() {
+		if s.peer, err = jid.Parse(peer); err != nil {
+			return m, err
+		}
+	}
+	if chat != s.chat.String() {
+		if s.chat = (jid.JID{}); chat != "" {
+			if s.chat, err = jid.Parse(chat); err != nil {
+				return m, err
+			}
+		}
+	}
+	m.Peer, m.Chat = s.peer, s.chat
+	return m, nil
+}
+
+// Archive calls fn for the rows of an archive that the query selects, in its order,
+// until fn returns an error, which Archive returns. The message is fn's to keep. fn
+// must not wait: it is called while the rows are read.
+func (db *DB) Archive(ctx context.Context, q storage.ArchiveQuery, fn func(*storage.Message) error) error {
+	if len(q.Words) > 0 {
+		return db.searchArchive(ctx, q, fn)
+	}
+	p, err := db.selected(ctx, &q)
+	if err != nil {
+		return wrap(err, "read archive of", q.Owner)
+	}
+	query, args := p.query(archiveColumns, q.Limit, q.Backward)
+	s := scanner{owner: p.owner}
+	var stop, broken error
+	err = db.again(ctx, func(ctx context.Context) error {
+		if broken != nil {
+			return broken // fn has had rows already
+		}
+		rows, err := db.pool.Query(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			m, err := s.scan(rows)
+			if err != nil {
+				return err
+			}
+			if stop = fn(&m); stop != nil {
+				return nil
+			}
+			broken = storage.ErrUnavailable
+		}
+		return rows.Err()
+	})
+	if stop != nil {
+		return stop
+	}
+	return wrap(err, "read archive of", q.Owner)
+}
+
+// selection is which rows of an archive are meant.
+type selection struct {
+	owner, with jid.JID
+	low, high   int64 // seqs, both excluded
+}
+
+// selected translates the times of a query.
+func (db *DB) selected(ctx context.Context, q *storage.ArchiveQuery) (p selection, err error) {
+	p = selection{owner: q.Owner.Bare(), with: q.With, low: q.After, high: q.Before}
+	if p.high == 0 {
+		p.high = math.MaxInt64
+	}
+	if q.Start.IsZero() && q.End.IsZero() {
+		return p, nil
+	}
+	// Rows have microseconds.
+	start, end := q.Start.Add(time.Microsecond-1).Truncate(time.Microsecond), q.End.Truncate(time.Microsecond).Add(time.Microsecond)
+	var times []time.Time
+	if !q.Start.IsZero() {
+		times = append(times, start)
+	}
+	if !q.End.IsZero() {
+		times = append(times, end)
+	}
+	seqs, err := list(ctx, db, seqsAt, []any{p.owner.String(), times}, func(row pgx.Row) (seq int64, err error) {
+		return seq, row.Scan(&seq)
+	})
+	if err != nil || len(seqs) == 0 { // there is no such owner
+		return p, err
+	}
+	if !q.Start.IsZero() {
+		p.low = max(p.low, seqs[0]-1)
+	}
+	if !q.End.IsZero() {
+		p.high = min(p.high, seqs[len(seqs)-1])
+	}
+	return p, nil
+}
+
+// query selects columns of the rows m, in order; 0: no limit. Those of several
+// chats, which are occupants of one room, are merged: at most limit of each.
+func (p *selection) query(columns string, limit int, backward bool) (string, []any) {
+	order, most := " ORDER BY seq", any(limit)
+	if backward {
+		order += " DESC"
+	}
+	if limit == 0 {
+		most = nil
+	}
+	order += " LIMIT $4"
+	args := []any{p.owner.String(), p.low, p.high, most}
+	const owner, rows = " = (SELECT id FROM owner WHERE jid = $1)", " AND m.seq > $2 AND m.seq < $3 AND m.flags & 1 <> 0"
+	if p.with.IsZero() {
+		return "SELECT " + columns + " FROM message m WHERE m.owner" + owner + rows + order, args
+	}
+	args = append(args, p.with.Bare().String())
+	with, peer := "", ""
+	if p.with.IsFull() {
+		args = append(args, p.with.Resource(), p.with.String())
+		with, peer = " AND c.resource IN ('', $6)", " AND m.peer = $7"
+	}
+	return "SELECT " + columns + " FROM chat c CROSS JOIN LATERAL (SELECT * FROM message m WHERE m.chat = c.id" + rows + peer + order +
+		") m WHERE c.owner" + owner + " AND c.bare = $5" + with + order, args
+}
+
+// CountArchive counts the rows that the query selects without its Limit.
+func (db *DB) CountArchive(ctx context.Context, q storage.ArchiveQuery) (n int64, err error) {
+	owner := q.Owner.Bare().String()
+	open := q.Start.IsZero() && q.End.IsZero() && q.After == 0 && q.Before == 0
+	switch {
+	case len(q.Words) > 0:
+		q.Limit, q.Backward = math.MaxInt32, false
+		err = db.searchArchive(ctx, q, func(*storage.Message) error {
+			n++
+			return nil
+		})
+		return n, err
+	case open && q.With.IsZero():
+		err = db.row(ctx, countArchive, owner).Scan(&n)
+	case open && q.With.IsBare():
+		err = db.row(ctx, countChats, owner, q.With.String()).Scan(&n)
+	default:
+		var p selection
+		if p, err = db.selected(ctx, &q); err == nil {
+			query, args := p.query("m.seq", 0, false)
+			err = db.row(ctx, countSelected+query+") m", args...).Scan(&n)
+		}
+	}
+	return n, wrap(err, "count archive of", q.Owner)
+}
+
+// ArchiveRows returns those of the rows that are in the archive, in the order of
+// their numbers.
+func (db *DB) ArchiveRows(ctx context.Context, owner jid.JID, seqs []int64) ([]storage.Message, error) {
+	s := scanner{owner: owner.Bare()}
+	messages, err := list(ctx, db, rowsByNumber, []any{s.owner.String(), seqs}, func(row pgx.Row) (storage.Message, error) { return s.scan(row) })
+	return messages, wrap(err, "read archive of", owner)
+}
+
+// ArchiveEnds returns the first and the last row of an archive; Seq is 0 if there
+// is none.
+func (db *DB) ArchiveEnds(ctx context.Context, owner jid.JID) (first, last storage.ArchiveEnd, err error) {
+	name := owner.Bare().String()
+	err = db.view(ctx, func(b *pgx.Batch) {
+		for end, query := range map[*storage.ArchiveEnd]string{&first: archiveEnd + " LIMIT 1", &last: archiveEnd + " DESC LIMIT 1"} {
+			*end = storage.ArchiveEnd{}
+			b.Queue(query, name).Query(func(rows pgx.Rows) error {
+				_, err := pgx.ForEachRow(rows, []any{&end.Seq, &end.Tag, &end.Arrived}, func() error {
+					end.Arrived = end.Arrived.UTC()
+					return nil
+				})
+				return err
+			})
+		}
+	})
+	return first, last, wrap(err, "read archive of", owner)
+}
