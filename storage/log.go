@@ -157,7 +157,7 @@ type Chat struct {
 	Stored  int64 // rows of it in the archive
 	Last    int64 // seq of the latest of them
 	Shown   int64 // seq of the message that stands in the inbox: the latest, or its newest correction; 0: none
-	ShownID int64 // Key of its ID, or of the ID that it corrects
+	ShownID int64 // Key of its ID, or of the ID that it corrects; negative if the owner sent it
 	Unread  int64 // rows with the flag Unread above Read
 	// Read is the read position: everything up to it has been read. It counts in
 	// the archive of the owner, and only grows.
@@ -173,9 +173,9 @@ func (c *Chat) add(m *Message) {
 	switch {
 	case !m.Flags.Has(Shown):
 	case m.Replaces == "":
-		c.Shown, c.ShownID = m.Seq, Key(m.ID)
-	case c.Shown != 0 && Key(m.Replaces) == c.ShownID:
-		c.Shown = m.Seq
+		c.Shown, c.ShownID = m.Seq, m.shownID(m.ID)
+	case c.Shown == 0, m.shownID(m.Replaces) == c.ShownID:
+		c.Shown, c.ShownID = m.Seq, m.shownID(m.Replaces)
 	}
 	switch {
 	case m.Flags.Has(ReadsChat):
@@ -183,4 +183,12 @@ func (c *Chat) add(m *Message) {
 	case m.Flags.Has(Unread):
 		c.Unread++
 	}
+}
+
+// shownID is a ShownID: nobody corrects what the other side has sent.
+func (m *Message) shownID(id string) int64 {
+	if m.Flags.Has(FromOwner) {
+		return -Key(id)
+	}
+	return Key(id)
 }

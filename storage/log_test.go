@@ -214,14 +214,17 @@ func TestChatShown(t *testing.T) {
 		shown        int64
 	}{
 		{0, "a", "", 0},
-		{storage.Shown, "c", "b", 0}, // of what nobody has
+		{storage.Shown, "c", "b", 2}, // of what nobody has
 		{storage.Shown, "b", "", 3},
 		{storage.Shown, "c", "b", 4},
 		{storage.Shown, "d", "a", 4},
-		{storage.Shown, "e", "b", 6}, // both refer to the original
+		{storage.Shown, "e", "b", 6},                     // both refer to the original
+		{storage.Shown | storage.FromOwner, "e", "b", 6}, // nobody corrects what others have sent
 		{0, "f", "b", 6},
-		{storage.Shown, "g", "", 8},
-		{storage.Shown, "h", "b", 8},
+		{storage.Shown | storage.FromOwner, "g", "", 9},
+		{storage.Shown, "h", "b", 9},
+		{storage.Shown, "h", "g", 9},
+		{storage.Shown | storage.FromOwner, "h", "g", 12},
 	} {
 		m := row(storage.Archived|r.flags, 1)
 		m.ID, m.Replaces = r.id, r.replaces

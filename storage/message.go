@@ -123,17 +123,14 @@ func scatter(x uint64) uint64 {
 }
 
 // Key is what the stores index the id of a message by, within its chat. Different
-// ids may have the same key. 0 is for no id.
+// ids may have the same key. It is positive; 0 is for no id.
 func Key(id string) int64 {
 	if id == "" {
 		return 0
 	}
 	h := fnv.New64a()
 	h.Write([]byte(id))
-	if k := int64(h.Sum64()); k != 0 {
-		return k
-	}
-	return 1
+	return max(1, int64(h.Sum64()>>1))
 }
 
 // Read moves the read position of a chat forward to a message that the owner has

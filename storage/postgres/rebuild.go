@@ -22,9 +22,9 @@ const (
 	findRead  = `SELECT seq, flags, xml FROM message
 		WHERE chat = $1 AND key = $2 AND flags & 2 = 0 AND seq < $3 ORDER BY seq DESC LIMIT 16`
 
-	newestOriginal   = "SELECT seq, coalesce(key, 0) FROM message WHERE chat = $1 AND flags & 8 <> 0 AND ref IS NULL ORDER BY seq DESC LIMIT 1"
-	newestShown      = "SELECT seq, coalesce(ref, 0) FROM message WHERE chat = $1 AND flags & 8 <> 0 ORDER BY seq DESC LIMIT 1"
-	newestCorrection = "SELECT coalesce(max(seq), 0) FROM message WHERE chat = $1 AND ref = $2 AND flags & 8 <> 0 AND seq > $3"
+	newestOriginal   = "SELECT seq, CASE flags & 2 WHEN 0 THEN 1 ELSE -1 END * coalesce(key, 0) FROM message WHERE chat = $1 AND flags & 8 <> 0 AND ref IS NULL ORDER BY seq DESC LIMIT 1"
+	newestShown      = "SELECT seq, CASE flags & 2 WHEN 0 THEN 1 ELSE -1 END * coalesce(ref, 0) FROM message WHERE chat = $1 AND flags & 8 <> 0 ORDER BY seq DESC LIMIT 1"
+	newestCorrection = "SELECT coalesce(max(seq), 0) FROM message WHERE chat = $1 AND ref = abs($2::bigint) AND flags & 10 = CASE WHEN $2 < 0 THEN 10 ELSE 8 END AND seq > $3"
 
 	countChat = `UPDATE chat SET shown = $2, shown_id = $3,
 		stored = (SELECT count(*) FROM message WHERE message.chat = $1),

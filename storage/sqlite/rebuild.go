@@ -19,9 +19,9 @@ const (
 		ON CONFLICT (owner, bare, resource) DO UPDATE SET bare = excluded.bare RETURNING id`
 	raiseRead = "UPDATE chat SET read = ? WHERE id = ? AND read < ?"
 
-	newestOriginal   = "SELECT id, coalesce(key, 0) FROM message WHERE chat = ? AND flags & 8 AND ref IS NULL ORDER BY id DESC LIMIT 1"
-	newestShown      = "SELECT id, coalesce(ref, 0) FROM message WHERE chat = ? AND flags & 8 ORDER BY id DESC LIMIT 1"
-	newestCorrection = "SELECT coalesce(max(id), 0) FROM message WHERE chat = ? AND ref = ? AND flags & 8 AND id > ?"
+	newestOriginal   = "SELECT id, iif(flags & 2, -1, 1) * coalesce(key, 0) FROM message WHERE chat = ? AND flags & 8 AND ref IS NULL ORDER BY id DESC LIMIT 1"
+	newestShown      = "SELECT id, iif(flags & 2, -1, 1) * coalesce(ref, 0) FROM message WHERE chat = ? AND flags & 8 ORDER BY id DESC LIMIT 1"
+	newestCorrection = "SELECT coalesce(max(id), 0) FROM message WHERE chat = ?1 AND ref = abs(?2) AND flags & 10 = iif(?2 < 0, 10, 8) AND id > ?3"
 
 	countChat = `UPDATE chat SET shown = ?2, shown_id = ?3,
 		stored = (SELECT count(*) FROM message WHERE message.chat = ?1),

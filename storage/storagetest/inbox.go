@@ -105,7 +105,9 @@ func (h *history) step(all bool) {
 		h.add(name, r)
 	case what < 11: // of the last message only (XEP-0308 §1)
 		if of := c.original(); of != nil {
-			h.add(name, naiveRow{id: h.id(), ref: of.id, own: of.own, flags: storage.Shown})
+			// Some correct what the other side has sent, as long as no original goes.
+			own := of.own != (!all && name != romeo && h.r.IntN(4) == 0)
+			h.add(name, naiveRow{id: h.id(), ref: of.id, own: own, flags: storage.Shown})
 		}
 	case what < 12: // a receipt
 		h.add(name, naiveRow{id: h.id(), own: own})
@@ -193,7 +195,7 @@ func (c *naiveChat) shown() *naiveRow {
 	for i, r := range slices.Backward(c.rows) {
 		switch {
 		case !r.flags.Has(storage.Shown):
-		case of == nil, r.seq == of.seq, r.ref == of.id:
+		case of == nil, r.seq == of.seq, r.ref == of.id && r.own == of.own:
 			return &c.rows[i]
 		}
 	}
