@@ -82,7 +82,7 @@ func (f *Flight) Send(to session.Ref, st *stanza.Builder) bool {
 // keeps the row of this side: the session confirms that too.
 func (f *Flight) SendCopy(s Side, to session.Ref, st *stanza.Builder) bool {
 	seq := int64(0)
-	if row := f.Rows[s]; row != nil {
+	if row := f.Rows[s]; row != nil && !row.Flags.Has(storage.FromOwner) {
 		seq = row.Seq
 	}
 	return f.Run.SendRow(to, st.Bytes(), seq)

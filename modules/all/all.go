@@ -103,6 +103,9 @@ func (m *Modules) list(t *modules.Tables) []modules.Module {
 	addresses := contact.New()
 	discovery := disco.New(m.roster, addresses.Form)
 	waiting := offline.New(m.Wheel, m.DB, m.blocking, m.offlineLimits)
+	if cfg.ModuleEnabled(waiting.Info().Name) {
+		discovery.AccountNode(offline.NSFlexible, disco.Node{Info: waiting.DescribeWaiting, Items: waiting.ListWaiting})
+	}
 	return []modules.Module{
 		m.roster,
 		m.blocking,

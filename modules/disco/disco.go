@@ -30,8 +30,13 @@ type Roster interface {
 // when there is nothing to say.
 type Form func() (dataform.Form, bool)
 
+// Node is what another module says of a node of the account that asks. Each writes
+// the children of the answer.
+type Node struct{ Info, Items modules.IQHandler }
+
 // Module is the feature; see New.
 type Module struct {
+	nodes   map[string]Node
 	roster  Roster
 	forms   []Form
 	host    *modules.Host
@@ -47,12 +52,16 @@ type description struct {
 
 // New makes the module.
 func New(roster Roster, forms ...Form) *Module {
-	m := &Module{roster: roster, forms: forms}
+	m := &Module{roster: roster, forms: forms, nodes: make(map[string]Node)}
 	// The tables are complete when the first client asks, and do not change then.
 	m.domain = sync.OnceValue(m.describeDomain)
 	m.account = sync.OnceValue(m.describeAccount)
 	return m
 }
+
+// AccountNode has a node of accounts answered by another module, to the account
+// alone. Only before the first client asks.
+func (m *Module) AccountNode(name string, n Node) { m.nodes[name] = n }
 
 // Info implements modules.Module.
 func (m *Module) Info() modules.Info {
@@ -127,8 +136,8 @@ func (m *Module) accountInfo(r *modules.Request) error {
 	if !allowed { // XEP-0030 §8: the same whether the account exists or not
 		return stanza.ServiceUnavailable("")
 	}
-	if _, asked := r.Payload.Attr("node"); asked {
-		return stanza.ItemNotFound("")
+	if node, asked := r.Payload.Attr("node"); asked {
+		return m.answerNode(r, nsInfo, m.nodes[node].Info)
 	}
 	open(r, nsInfo)
 	m.account().Write(r.Reply)
@@ -152,8 +161,8 @@ func (m *Module) accountItems(r *modules.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, asked := r.Payload.Attr("node"); asked && allowed {
-		return stanza.ItemNotFound("")
+	if node, asked := r.Payload.Attr("node"); asked && allowed {
+		return m.answerNode(r, nsItems, m.nodes[node].Items)
 	}
 	open(r, nsItems)
 	if allowed { // XEP-0030 §8: who may not know gets an empty list
@@ -162,6 +171,22 @@ func (m *Module) accountItems(r *modules.Request) error {
 				r.Reply.Open("item", "").Attr("jid", e.JID.String()).Close()
 			}
 		}
+	}
+	r.Reply.Close()
+	return nil
+}
+
+// answerNode answers for a node of the account that asks.
+func (m *Module) answerNode(r *modules.Request, ns string, fn modules.IQHandler) error {
+	switch {
+	case fn == nil:
+		return stanza.ItemNotFound("")
+	case r.From.Bare() != r.Owner:
+		return stanza.Forbidden("")
+	}
+	open(r, ns)
+	if err := fn(r); err != nil {
+		return err
 	}
 	r.Reply.Close()
 	return nil
