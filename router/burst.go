@@ -275,10 +275,13 @@ const StreamMemory = 36 * time.Hour
 
 // conclude delivers one message of a run, or tells the sender why not.
 func (b *Burst) conclude(l *leg) {
-	if err := l.failed(b.write.Errs); err != nil {
-		b.refuse(l, err)
-	} else {
+	switch err := l.failed(b.write.Errs); {
+	case err == nil:
 		b.finish(l)
+	case errors.Is(err, storage.ErrExists):
+		b.known(l)
+	default:
+		b.refuse(l, err)
 	}
 }
 

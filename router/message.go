@@ -366,14 +366,19 @@ func (r *Router) missedRemote(o *origin, xml []byte) {
 	l.committed()
 }
 
+// known is for a message that stands in the log of its recipient already: the sender
+// did not know that it had been taken. If nobody has got it yet it comes from there.
+func (b *Burst) known(l *leg) {
+	l.plan, l.done = l.plan[:0], true
+	l.Planned = l.plan
+	b.missed(l)
+}
+
 // refuse answers a message whose rows could not be written.
 func (b *Burst) refuse(l *leg, err error) {
 	if l.Owed {
 		b.lost, b.lostBy = b.lost+1, err // nobody to tell; see Unacked
 		return
-	}
-	if errors.Is(err, storage.ErrExists) {
-		return // the recipient has it: the sender did not know that it had been taken
 	}
 	if errors.Is(err, storage.ErrTooMany) || errors.Is(err, storage.ErrNotFound) {
 		// XEP-0160 §3: the queue of the recipient is full, or the account has been

@@ -33,11 +33,12 @@ var leftovers = map[stanza.Kind]map[stanza.Type]leftover{
 	stanza.Presence: {}, // forgotten, whatever its type
 }
 
-// leftoverOf looks at what the table's types do not tell: a copy or an event
-// is there for this session alone, and what stands in the log of the account
-// comes from there again.
-func leftoverOf(st *stanza.Stanza, p session.Pending) leftover {
-	if p.Seq != 0 || st.Class.Has(stanza.PEPEvent|stanza.Carbon|stanza.Archive) {
+// leftoverOf looks at what the table's types do not tell: a copy or an event, and
+// whatever else comes from the account itself, such as the answer to a query, is
+// there for this session alone, and what stands in the log of the account comes
+// from there again.
+func leftoverOf(s *session.Session, st *stanza.Stanza, p session.Pending) leftover {
+	if p.Seq != 0 || st.Class.Has(stanza.PEPEvent|stanza.Carbon|stanza.Archive) || s.JID.Bare().EqualBytes(st.From()) {
 		return forgotten
 	}
 	return leftovers[st.Kind][st.Type]
@@ -76,7 +77,7 @@ func (b *Burst) unacked(s *session.Session, p session.Pending) {
 	}
 	l.Ctx, l.Stanza, l.Owner, l.Arrived = context.Background(), &l.st, s.JID.Bare(), time.Unix(0, p.At)
 	l.tables = b.r.domains[s.JID.Domain()]
-	switch leftoverOf(&l.st, p) {
+	switch leftoverOf(s, &l.st, p) {
 	case unanswered:
 		b.unanswered(l, s)
 	case handedOn:

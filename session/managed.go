@@ -39,6 +39,7 @@ type managed struct {
 	due       bool    // a message has been queued since the last <r/>
 	asked     int64   // Unix seconds of the <r/> that is not answered; 0: none
 	confirmed []int64 // seqs; memory of Ack
+	telling   []int64 // of these, what OnConfirmed's fn is being told
 }
 
 // room is how many bytes the queue may hold; more while it is being emptied.
@@ -152,10 +153,16 @@ func (o *Outbox) Ack(h uint32) *stanza.StreamError {
 		m.confirmed = nil
 	}
 	fn := o.told
-	o.mu.Unlock()
-	if len(seqs) > 0 && fn != nil {
-		fn(seqs)
+	if len(seqs) == 0 || fn == nil {
+		o.mu.Unlock()
+		return nil
 	}
+	m.telling = seqs
+	o.mu.Unlock()
+	fn(seqs)
+	o.mu.Lock()
+	m.telling = nil
+	o.mu.Unlock()
 	return nil
 }
 
@@ -394,12 +401,25 @@ func Restore(pool *Chunks, limit int, m Management, sent, acked uint32, list []P
 	return o
 }
 
+// Stored is how many bytes of AppendStored's wait for the client's confirmation.
+func (o *Outbox) Stored() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.managed == nil {
+		return 0
+	}
+	return o.managed.stored
+}
+
 // Rows appends the seqs of all rows that are queued or wait for the client's
 // confirmation, and of those that TakeUncounted would return.
 func (o *Outbox) Rows(dst []int64) []int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	dst = append(dst, o.rows...)
+	if o.managed != nil {
+		dst = append(dst, o.managed.telling...)
+	}
 	for _, c := range o.queue {
 		for _, it := range c.items[c.first:] {
 			if it.seq != 0 {

@@ -8,7 +8,7 @@ import (
 
 // MaxRanges is how many ranges above its cursor a log keeps. What is beyond is
 // forgotten from the top: it is delivered a second time, with the same id.
-const MaxRanges = 256
+const MaxRanges = 2048
 
 // Ranges is a sorted set of seqs, without ranges that touch.
 type Ranges []Range

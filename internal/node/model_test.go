@@ -54,6 +54,7 @@ type world struct {
 	s    *xmpptest.Server
 	run  func(words ...string) string // an admin command
 	turn int
+	tick int // counts what clients read, for what came before what
 	ids  int
 
 	accounts map[jid.JID]*account
@@ -246,8 +247,8 @@ func (w *world) drain() {
 			if !r.got && r.tomb == "" {
 				w.fail("no device of %s ever got\n%s", a.jid, r.note.xml)
 			}
+			w.confirmed(a, r)
 		}
-		clear(a.pending)
 		clear(a.owed)
 		for _, s := range a.sessions {
 			s.unsettled, s.unlogged = nil, nil

@@ -134,7 +134,7 @@ func (m *Modules) Attach(domain jid.JID, t *modules.Tables) error {
 	cfg := m.Config()
 	for _, mod := range m.list(t) {
 		info := mod.Info()
-		if !cfg.ModuleEnabled(info.Name) {
+		if !enabled(cfg, info.Name) {
 			continue
 		}
 		t.Infos = append(t.Infos, info)
@@ -150,6 +150,15 @@ func (m *Modules) Attach(domain jid.JID, t *modules.Tables) error {
 		m.join(info.Name, mod)
 	}
 	return nil
+}
+
+// enabled reports whether a module runs: some do nothing without the archive.
+func enabled(cfg *config.Config, name string) bool {
+	switch name {
+	case "inbox", "retraction", "search":
+		return cfg.ModuleEnabled(name) && cfg.ModuleEnabled("archive")
+	}
+	return cfg.ModuleEnabled(name)
 }
 
 // join has a module that caches values told, once, what other nodes drop

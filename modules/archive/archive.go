@@ -16,6 +16,7 @@ import (
 	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/modules/internal/archived"
 	"github.com/xmppd/xmppd/modules/internal/cache"
+	"github.com/xmppd/xmppd/modules/internal/resultset"
 	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
@@ -85,7 +86,7 @@ func (m *Module) Info() modules.Info {
 			{Number: 59, Version: "1.0"}, {Number: 297, Version: "1.0"}, {Number: 313, Version: "1.1.3"},
 			{Number: 334, Version: "1.0.0"}, {Number: 359, Version: "0.7.0"}, {Number: 441, Version: "0.2.0"},
 		},
-		AccountFeatures: []string{archived.NS, archived.NSExtended, archived.NSGroupchat, nsSID},
+		AccountFeatures: []string{archived.NS, archived.NSExtended, archived.NSGroupchat, nsSID, resultset.NS},
 		Options:         new(Options),
 	}
 }
@@ -148,13 +149,10 @@ func (m *Module) answerQueries() {
 }
 
 func (m *Module) query(r *modules.Request) error {
-	if err := m.reader.Query(r, r.Owner); err != nil {
-		return err
-	}
 	if m.queried != nil && r.Session != nil {
 		m.queried(r.Session)
 	}
-	return nil
+	return m.reader.Query(r, r.Owner)
 }
 
 func (m *Module) form(r *modules.Request) error {
@@ -166,8 +164,16 @@ func (m *Module) metadata(r *modules.Request) error {
 	return m.reader.Metadata(r.Ctx, r.Owner, r.Reply)
 }
 
-// pageBytes leaves room in the outbox for what comes meanwhile.
-func (m *Module) pageBytes() int {
-	l := m.limits()
-	return int(min(m.opts.PageBytes, l.OutboxBytes/2, l.UnackedBytes/2))
+// pageBytes leaves room in the outbox for what comes meanwhile, after the pages that
+// are there already.
+func (m *Module) pageBytes(asker *session.Session) int {
+	l, queued := m.limits(), 0
+	if asker != nil {
+		queued = asker.Outbox.Queued()
+	}
+	free := (int(l.OutboxBytes) - queued) / 2
+	if free < int(l.OutboxBytes)/8 {
+		return 0
+	}
+	return min(int(min(m.opts.PageBytes, l.OutboxBytes/2, l.UnackedBytes/2)), free)
 }

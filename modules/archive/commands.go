@@ -89,6 +89,9 @@ func (m *Module) declareDeletions(host command.Arg) {
 		Short: "Tell how far delete_old_mam_messages_batch is",
 		Args:  []command.Arg{host}, Result: command.TextOf("status"), Example: "Operation in progress, deleted 5000 messages",
 		Run: func(_ context.Context, a command.Args) (any, error) {
+			if !m.host.Hosted(a.String("host")) {
+				return nil, command.Errorf(command.UnknownHost, "Unknown virtual host")
+			}
 			return m.batches.status(a.String("host")), nil
 		},
 	})
@@ -97,6 +100,9 @@ func (m *Module) declareDeletions(host command.Arg) {
 		Short: "Abort delete_old_mam_messages_batch",
 		Args:  []command.Arg{host}, Result: command.TextOf("status"), Example: "Operation aborted",
 		Run: func(_ context.Context, a command.Args) (any, error) {
+			if !m.host.Hosted(a.String("host")) {
+				return nil, command.Errorf(command.UnknownHost, "Unknown virtual host")
+			}
 			if m.batches.abort(a.String("host")) {
 				return "Operation aborted", nil
 			}

@@ -51,8 +51,10 @@ func (m *Module) keep(f *modules.Flight, peer jid.JID) error {
 	if f.Owed || !belongs(f.Stanza) {
 		return nil
 	}
-	if wanted, err := m.wanted(f.Ctx, f.Owner, peer); err != nil || !wanted {
-		return err
+	if !f.Stanza.Class.Has(stanza.Retraction) {
+		if wanted, err := m.wanted(f.Ctx, f.Owner, peer); err != nil || !wanted {
+			return err
+		}
 	}
 	row := f.Row
 	row.Flags |= storage.Archived
@@ -67,9 +69,13 @@ func (m *Module) keep(f *modules.Flight, peer jid.JID) error {
 }
 
 // belongs reports whether archives hold such messages (XEP-0313 §6.1.1, XEP-0334 §4).
-// Events of nodes are kept there.
+// Events of nodes are kept there. Retractions belong there whatever a hint says: the
+// tombstones that they leave refer to them (XEP-0424, Business Rules).
 func belongs(st *stanza.Stanza) bool {
 	c := st.Class
+	if c.Has(stanza.Retraction) {
+		return st.Type == stanza.None || st.Type == stanza.Chat
+	}
 	return !c.Has(stanza.NoPermanentStore) && (!c.Has(stanza.PEPEvent) || c.Has(stanza.Body)) && lasting.Lasting(st)
 }
 

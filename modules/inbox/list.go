@@ -38,7 +38,11 @@ func (m *Module) list(r *modules.Request) error {
 	}
 	q.Limit, q.Backward = min(set.Max, m.opts.PageMax), set.Backward
 
-	p := newPage(r, int(min(m.opts.PageBytes, m.limits().OutboxBytes/2)))
+	free := int(m.limits().OutboxBytes)
+	if r.Session != nil {
+		free -= r.Session.Outbox.Queued()
+	}
+	p := newPage(r, min(int(m.opts.PageBytes), free/2))
 	if q.Limit > 0 {
 		if err := m.store.Inbox(r.Ctx, q, p.take); err != nil && !errors.Is(err, errFull) {
 			return err

@@ -13,6 +13,7 @@ import (
 const (
 	highWater = 64 << 10      // bytes in the outbox from which on nothing is added
 	brim      = 4 * highWater // the same, for what later messages must not overtake
+	window    = 1 << 20       // bytes out of the log that a client may leave unconfirmed
 	stuck     = 2 * time.Minute
 	recheck   = 10 * time.Millisecond
 )
@@ -182,6 +183,9 @@ const nsStanzaID = "urn:xmpp:sid:0"
 // gone.
 func (r *receiver) room(wait bool, most int) bool {
 	out := r.session.Outbox
+	if out.Stored() >= window {
+		return false // its acknowledgement goes on
+	}
 	least, since := out.Queued(), time.Now()
 	for out.Queued() >= most {
 		out.Flush()

@@ -59,7 +59,7 @@ func (r *receiver) look(now int64) bool {
 	if r.session.Outbox.Closed() {
 		return false
 	}
-	deliver := r.more.Load() && r.session.Outbox.Queued() < highWater
+	deliver := r.more.Load() && r.session.Outbox.Queued() < highWater && r.session.Outbox.Stored() < window
 	if !r.takes() {
 		deliver = false
 		r.more.Store(false) // somebody else gets it, or the session with its next presence

@@ -26,7 +26,7 @@ const (
 
 	// The newest message of a chat with a key that the owner has not sent.
 	moveReads = `UPDATE chat SET read = r.seq, unread = CASE unread WHEN 0 THEN 0
-			ELSE (SELECT count(*) FROM message WHERE message.chat = chat.id AND seq > r.seq AND flags & 16 <> 0) END
+			ELSE unread - (SELECT count(*) FROM message WHERE message.chat = chat.id AND seq > read AND seq <= r.seq AND flags & 16 <> 0) END
 		FROM (SELECT c.id, max(m.seq) AS seq FROM unnest($1::bigint[], $2::bigint[]) AS r (chat, key)
 			JOIN chat c ON c.id = r.chat
 			CROSS JOIN LATERAL (SELECT seq FROM

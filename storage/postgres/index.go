@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -14,7 +15,7 @@ const (
 	// Several nodes may do this at the same time. One of the copies is enough for the
 	// words.
 	moveTexts = `WITH taken AS (
-			DELETE FROM text WHERE id IN (SELECT id FROM text ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING *)
+			DELETE FROM text WHERE id IN (SELECT id FROM text WHERE id > $2 ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING *)
 		SELECT t.id, t.owner1, t.seq1, t.owner2, t.seq2, coalesce(m1.chat, 0), coalesce(m2.chat, 0), coalesce(m1.xml, m2.xml)
 		FROM taken t LEFT JOIN message m1 ON m1.owner = t.owner1 AND m1.seq = t.seq1
 			LEFT JOIN message m2 ON m2.owner = t.owner2 AND m2.seq = t.seq2`
@@ -25,11 +26,20 @@ const (
 
 // tidyAfter is how many texts may be in the index without order: searching looks at
 // each of them.
-const tidyAfter = 4000
+const tidyAfter = 1000
+
+// indexing is how far this node has got.
+type indexing struct {
+	untidy atomic.Int64 // texts in the index without order
+	// after is where the next batch begins: in front of it are rows that are dead, and
+	// maybe a few whose transactions took longer. They come with the next first batch.
+	after atomic.Int64
+}
 
 // entries are texts on their way into the index.
 type entries struct {
 	taken  int
+	last   int64
 	ids    []int64
 	copies [4][]int64 // owner1, seq1, owner2, seq2
 	words  []string   // arrays, in PostgreSQL's notation
@@ -39,12 +49,12 @@ type entries struct {
 // most limit, and returns how many it has looked at; fewer: there are no more. words
 // returns those of a stored message; they consist of letters, digits and marks.
 func (db *DB) IndexTexts(ctx context.Context, limit int, words func(xml []byte) []string) (n int, err error) {
+	var e entries
 	err = db.write(ctx, func(ctx context.Context, t pgx.Tx) error {
-		rows, err := t.Query(ctx, moveTexts, limit)
+		rows, err := t.Query(ctx, moveTexts, limit, db.index.after.Load())
 		if err != nil {
 			return err
 		}
-		var e entries
 		for rows.Next() {
 			if err := e.scan(rows, words); err != nil {
 				rows.Close()
@@ -61,6 +71,10 @@ func (db *DB) IndexTexts(ctx context.Context, limit int, words func(xml []byte) 
 		return err
 	})
 	if err == nil {
+		if n < limit {
+			e.last = 0
+		}
+		db.index.after.Store(e.last)
 		err = db.tidyIndex(ctx, n)
 	}
 	if err != nil {
@@ -73,10 +87,10 @@ func (db *DB) IndexTexts(ctx context.Context, limit int, words func(xml []byte) 
 // By itself it would do so in the midst of a transaction, for up to a second, while
 // a correction waits for one of the texts.
 func (db *DB) tidyIndex(ctx context.Context, added int) error {
-	if db.untidy.Add(int64(added)) < tidyAfter {
+	if db.index.untidy.Add(int64(added)) < tidyAfter {
 		return nil
 	}
-	db.untidy.Store(0)
+	db.index.untidy.Store(0)
 	_, err := db.exec(ctx, "SELECT gin_clean_pending_list('word_words')")
 	return err
 }
@@ -90,6 +104,7 @@ func (e *entries) scan(row pgx.Row, words func(xml []byte) []string) error {
 		return err
 	}
 	e.taken++
+	e.last = max(e.last, id)
 	if xml == nil {
 		return nil // no copy is left
 	}

@@ -12,7 +12,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -61,7 +60,7 @@ type DB struct {
 	pool   *pgxpool.Pool
 	writer *pgxpool.Pool // one connection, so that groups do not queue behind readers
 	group  *storage.Queue
-	untidy atomic.Int64 // texts in the index of words without order
+	index  indexing
 }
 
 // writerPlans are settings of the connection of the write group. All that it does is

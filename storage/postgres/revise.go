@@ -20,7 +20,7 @@ const (
 			SELECT t.seq, t.flags, t.text, t.xml, false AS correction
 			UNION ALL
 			(SELECT seq, flags, text, xml, true FROM message
-				WHERE chat = r.chat AND ref = r.key AND seq > t.seq AND seq < r.below AND flags & 2 = r.side ORDER BY seq DESC LIMIT 1000)) m`
+				WHERE chat = r.chat AND ref = r.key AND seq > t.seq AND seq < r.below AND flags & 2 = r.side ORDER BY seq DESC LIMIT 100)) m`
 
 	readReplaced = `SELECT r.owner, m.seq, m.text
 		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[]) AS r (owner, chat, key, side, below)` +

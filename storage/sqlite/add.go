@@ -12,10 +12,12 @@ const (
 	addMessage     = "INSERT " + messageColumns + "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
 	// A row whose sender may have sent it before: a tag that must not be NULL is, and
 	// no row is added.
-	addUnique = "INSERT OR IGNORE " + messageColumns + `CASE WHEN EXISTS (SELECT 1 FROM message
-			WHERE chat = ?4 AND key = ?5 AND flags & 2 = ?3 & 2 AND arrived >= ?11) THEN NULL ELSE ?2 END,
+	addUnique = "INSERT OR IGNORE " + messageColumns + `CASE WHEN EXISTS (SELECT 1 FROM
+			(SELECT id FROM message WHERE chat = ?4 AND key = ?5 ORDER BY id DESC LIMIT 100) k JOIN message m ON m.id = k.id
+			WHERE m.flags & 2 = ?3 & 2 AND m.arrived >= ?11) THEN NULL ELSE ?2 END,
 		?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`
-	readSame = "SELECT xml FROM message WHERE chat = ? AND key = ? AND flags & 2 = ? & 2 AND arrived >= ? ORDER BY id DESC LIMIT 16"
+	readSame = `SELECT m.xml FROM (SELECT id FROM message WHERE chat = ?1 AND key = ?2 ORDER BY id DESC LIMIT 100) k
+		JOIN message m ON m.id = k.id WHERE m.flags & 2 = ?3 & 2 AND m.arrived >= ?4 ORDER BY m.id DESC LIMIT 16`
 )
 
 // uniqueFor is how long a message that comes again is recognised.

@@ -57,10 +57,10 @@ func (g *group) addRuns(ctx context.Context, runs []*storage.Run) (pages int64, 
 	}
 	forgetTexts(runs)
 	for _, r := range runs {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
 		for i, w := range r.Writes {
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
 			switch w := w.(type) {
 			case *storage.Message:
 				r.Errs[i], err = g.add(w)
@@ -79,6 +79,9 @@ func (g *group) addRuns(ctx context.Context, runs []*storage.Run) (pages int64, 
 	}
 	for _, r := range runs {
 		for _, w := range r.Writes {
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
 			switch w := w.(type) {
 			case *storage.Read:
 				err = g.read(w)
@@ -150,7 +153,7 @@ func (g *group) log(owner jid.JID) (*storage.Log, error) {
 	if l, ok := g.logs[owner]; ok {
 		return l, nil
 	}
-	l := g.known.logs[owner]
+	l := g.known.log(owner)
 	if l == nil {
 		var err error
 		if l, err = findLog(g.t, owner); err != nil {
@@ -167,7 +170,7 @@ func (g *group) chat(l *storage.Log, chat jid.JID) (*storage.Chat, error) {
 	if c := g.chats[name]; c != nil {
 		return c, nil
 	}
-	c := g.known.chats[name]
+	c := g.known.chat(name)
 	if c == nil {
 		var err error
 		c, err = scanChat(g.t.row(chatByName, l.Owner, chat.Bare().String(), chat.Resource()))

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/xmppd/xmppd/jid"
@@ -13,27 +14,45 @@ const (
 	maxChats = 4096
 )
 
-// memory is what write groups know of logs and chats from those before them. It
-// belongs to whoever has the writer's connection, and is good as long as nobody
-// else changes the tables: other changes of this process clear it, and those of
-// another are seen by their version.
+// memory is what write groups know of logs and chats from those before them. It is
+// good as long as nobody else changes the tables: other changes of this process
+// clear it, and those of another are seen by their version. A group past its
+// deadline may have lost the writer's connection without knowing it yet, so there
+// is a lock; what such a group leaves is stale.
 type memory struct {
+	mu      sync.Mutex
 	logs    map[jid.JID]*storage.Log
 	chats   map[chatName]*storage.Chat
-	version int64
+	version atomic.Int64
 	stale   atomic.Bool // a group has changed what is held, and it is not known to be committed
 }
 
-func (m *memory) clear() { m.logs, m.chats = nil, nil }
+func (m *memory) clear() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.logs, m.chats = nil, nil
+}
+
+func (m *memory) log(owner jid.JID) *storage.Log {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.logs[owner]
+}
+
+func (m *memory) chat(name chatName) *storage.Chat {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.chats[name]
+}
 
 // check begins a group: it forgets everything if the one before it has failed, or
 // another process has written.
 func (m *memory) check(t *tx) error {
-	was := m.version
-	if err := t.row("PRAGMA data_version").Scan(&m.version); err != nil {
+	var version int64
+	if err := t.row("PRAGMA data_version").Scan(&version); err != nil {
 		return err
 	}
-	if m.stale.Swap(true) || m.version != was {
+	if stale := m.stale.Swap(true); stale || version != m.version.Swap(version) {
 		m.clear()
 	}
 	return nil
@@ -41,6 +60,8 @@ func (m *memory) check(t *tx) error {
 
 // keep takes what a group has read and written. The caller is about to commit it.
 func (m *memory) keep(logs map[jid.JID]*storage.Log, chats map[chatName]*storage.Chat) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.logs == nil || len(m.logs)+len(logs) > maxLogs || len(m.chats)+len(chats) > maxChats {
 		m.logs, m.chats = make(map[jid.JID]*storage.Log), make(map[chatName]*storage.Chat)
 	}

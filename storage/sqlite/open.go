@@ -106,7 +106,7 @@ func open(ctx context.Context, o Options) (*DB, error) {
 
 	db := &DB{opts: o}
 	// The mode is kept in the file, so only the writer sets it.
-	writer := dsn(o.Path, busyTimeout, "_txlock=immediate", "journal_mode(WAL)", "synchronous("+synchronous+")", "wal_autocheckpoint(0)", writerCache)
+	writer := dsn(o.Path, busyTimeout, "_txlock=immediate", "journal_mode(WAL)", "synchronous("+synchronous+")", "wal_autocheckpoint(0)", "secure_delete(1)", writerCache)
 	var err error
 	if db.writer, err = openPool(writer, 1); err != nil {
 		return nil, err

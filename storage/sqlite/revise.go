@@ -9,14 +9,17 @@ import (
 )
 
 const (
-	// Another id with the same key is a matter of intent: a few are looked at.
-	readKeyed = `SELECT id, flags, coalesce(text, 0), xml FROM message
-		WHERE chat = ? AND key = ? AND flags & 2 = ? AND id < ? ORDER BY id DESC LIMIT 16`
-	readCorrections = `SELECT id, flags, coalesce(text, 0), xml FROM message
-		WHERE chat = ? AND ref = ? AND flags & 2 = ? AND id > ? AND id < ? AND (? OR text IS NOT NULL)`
+	// How far these look is bounded, for those who give all their messages one id, or
+	// correct one for ever. Another id with the same key is a matter of intent.
+	readKeyed = `SELECT m.id, m.flags, coalesce(m.text, 0), m.xml FROM
+		(SELECT id FROM message WHERE chat = ?1 AND key = ?2 AND id < ?4 ORDER BY id DESC LIMIT 100) k
+		JOIN message m ON m.id = k.id WHERE m.flags & 2 = ?3 ORDER BY m.id DESC LIMIT 16`
+	readCorrections = `SELECT m.id, m.flags, coalesce(m.text, 0), m.xml FROM
+		(SELECT id FROM message WHERE chat = ?1 AND ref = ?2 AND id > ?4 AND id < ?5 ORDER BY id DESC LIMIT 100) k
+		JOIN message m ON m.id = k.id WHERE m.flags & 2 = ?3 AND (?6 OR m.text IS NOT NULL)`
 	withoutText = "UPDATE message SET text = NULL WHERE id = ?"
 	entomb      = "UPDATE message SET flags = ?, text = NULL, xml = ? WHERE id = ?"
-	countUnread = "SELECT count(*) FROM message WHERE chat = ? AND id > ? AND flags & 16"
+	countUnread = "SELECT count(*) FROM message WHERE chat = ? AND id > ? AND id <= ? AND flags & 16"
 )
 
 // errFound ends a search.
@@ -103,16 +106,20 @@ func (g *group) read(r *storage.Read) error {
 		return err
 	}
 	m, err := g.newest(c.ID, r.ID, 0, math.MaxInt64)
-	if seq := rowSeq(m.id); err != nil || seq <= c.Read {
+	was, seq := c.Read, rowSeq(m.id)
+	if err != nil || seq <= was {
 		return err
-	} else {
-		c.Read, c.Changed = seq, true
 	}
+	c.Read, c.Changed = seq, true
 	if c.Unread == 0 || c.Read >= c.Last {
 		c.Unread = 0
 		return nil
 	}
-	return g.t.row(countUnread, c.ID, m.id).Scan(&c.Unread)
+	// Each row is counted once in its life, when it is read.
+	var n int64
+	err = g.t.row(countUnread, c.ID, rowID(l.Owner, was), m.id).Scan(&n)
+	c.Unread -= n
+	return err
 }
 
 // retract puts tombstones in the place of a message and its corrections.

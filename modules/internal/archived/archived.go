@@ -8,6 +8,7 @@ import (
 
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules"
+	"github.com/xmppd/xmppd/session"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 )
@@ -52,9 +53,11 @@ type Reader struct {
 	Store  Store
 	Search Search // nil: the field for it is unknown
 
-	PageDefault int        // rows of a page if the client does not say how many
-	PageMax     int        // rows of a page at most
-	PageBytes   func() int // of results on the wire, one is always sent; asked for each page
+	PageDefault int // rows of a page if the client does not say how many
+	PageMax     int // rows of a page at most
+	// PageBytes is how many bytes of results the asker gets, one result being always
+	// sent; it is asked for each page. 0: there is no room for any.
+	PageBytes func(asker *session.Session) int
 }
 
 // Query answers an IQ set with the element <query/>, asked of the archive of
@@ -68,6 +71,9 @@ func (a *Reader) Query(r *modules.Request, owner jid.JID) error {
 		return err
 	}
 	p := a.page(r, &s)
+	if p.limit <= 0 {
+		return stanza.ResourceConstraint("read the pages that you have asked for first")
+	}
 	switch {
 	case s.ids != nil:
 		err = a.byIDs(r.Ctx, &s, p)

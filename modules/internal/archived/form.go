@@ -146,7 +146,7 @@ func setID(p *position, value string) error {
 }
 
 func (s *selection) setIDs(values []string) error {
-	if len(values) > maxIDs {
+	if len(s.ids)+len(values) > maxIDs {
 		return stanza.PolicyViolation("too many ids")
 	}
 	for _, v := range values {

@@ -46,7 +46,7 @@ type page struct {
 
 func (a *Reader) page(r *modules.Request, s *selection) *page {
 	p := &page{
-		r: r, own: s.set.Owner == r.From.Bare(), max: s.page.Max, limit: a.PageBytes(),
+		r: r, own: s.set.Owner == r.From.Bare(), max: s.page.Max, limit: a.PageBytes(r.Session),
 		backward: s.page.Backward, flip: s.flip, hold: s.page.Backward != s.flip,
 		b: stanza.NewBuilder(make([]byte, 0, 1<<10)), xml: make([]byte, 0, 1<<10), head: make([]byte, 0, 256), count: -1,
 	}

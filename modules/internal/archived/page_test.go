@@ -32,7 +32,7 @@ func request(s *sink) *modules.Request {
 }
 
 func reader(bytes int) *Reader {
-	return &Reader{PageDefault: 50, PageMax: 250, PageBytes: func() int { return bytes }}
+	return &Reader{PageDefault: 50, PageMax: 250, PageBytes: func(*session.Session) int { return bytes }}
 }
 
 func chosen(p resultset.Page) *selection {

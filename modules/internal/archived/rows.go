@@ -124,7 +124,7 @@ func matches(q *storage.ArchiveQuery, m *storage.Message) bool {
 }
 
 // count is the size of the set; -1 where to find it out would take longer the larger
-// it is, unless that is all the client wants (XEP-0059 §2.7).
+// it is, unless that is all the client wants (XEP-0059 §2.7) and it does not search.
 func (a *Reader) count(ctx context.Context, s *selection, p *page) (int64, error) {
 	q := s.set
 	whole := s.pageAfterID.seq == 0 && s.pageBeforeID.seq == 0 && !p.more && p.max > 0
