@@ -70,6 +70,10 @@ type Module struct {
 	going   sync.WaitGroup // deliveries that nobody waits for
 	writing sync.Mutex     // held for a write of confirmations
 
+	freshly sync.Mutex  // behind every other lock
+	fresh   []*receiver // have been sent rows that no acknowledgement counts
+	proving func()      // proveFresh
+
 	// Lock order: account.hold → receiver.proof → outbox → receiver.mu; mu → account.mu.
 	mu       sync.Mutex
 	accounts map[jid.JID]*account
@@ -80,10 +84,12 @@ type Module struct {
 // were stored are dropped; with nil blocks nobody has. limits is asked for each
 // message, because a reload of the configuration may change them.
 func New(wheel *session.Wheel, store Store, blocks visible.Blocks, limits func() Limits) *Module {
-	return &Module{
+	m := &Module{
 		wheel: wheel, store: store, blocks: blocks, limits: limits,
 		slot: session.NewSlot[*receiver](), accounts: make(map[jid.JID]*account),
 	}
+	m.proving = m.proveFresh
+	return m
 }
 
 // Info implements modules.Module.
@@ -109,6 +115,7 @@ func (m *Module) Init(h *modules.Host) error {
 	h.Message(modules.Received, modules.Amend, m.cutForged)
 	h.Message(modules.Received, modules.Archive, m.keepAbsent)
 	h.Message(modules.Received, modules.Missed, m.keepMissed)
+	h.Message(modules.Received, modules.Copy, m.proveReceived)
 	h.Presence(modules.Sent, modules.Check, m.presenceChanges)
 	h.OnSession(modules.Bound, m.bound)
 	h.OnSession(modules.Available, m.available)

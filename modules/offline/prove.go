@@ -3,6 +3,7 @@ package offline
 import (
 	"time"
 
+	"github.com/xmppd/xmppd/modules"
 	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 )
@@ -18,14 +19,37 @@ const (
 // uncounted is told that there is such a row; the outbox is locked.
 func (r *receiver) uncounted() {
 	r.watch()
-	now := r.m.wheel.Now()
-	r.mu.Lock()
-	ask := r.running == nil && !r.asking && now-r.asked >= pingEvery
-	r.asking = r.asking || ask
-	r.mu.Unlock()
-	if ask {
-		r.m.going.Go(r.ask)
+	m := r.m
+	m.freshly.Lock()
+	if !r.fresh {
+		r.fresh = true
+		m.fresh = append(m.fresh, r)
 	}
+	m.freshly.Unlock()
+}
+
+// proveFresh asks those who have just been sent something, behind the delivery of a
+// message; others are asked by the wheel.
+func (m *Module) proveFresh() {
+	m.freshly.Lock()
+	list := m.fresh
+	m.fresh = nil
+	for _, r := range list {
+		r.fresh = false
+	}
+	m.freshly.Unlock()
+	now := m.wheel.Now()
+	for _, r := range list {
+		r.prove(now)
+	}
+}
+
+// proveReceived has them asked when the message has been delivered.
+func (m *Module) proveReceived(f *modules.Flight) error {
+	if f.Rows[modules.Received] != nil {
+		f.AfterCommit(m.proving)
+	}
+	return nil
 }
 
 // prove asks if it is time to, and reports whether there is something left to be

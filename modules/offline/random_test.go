@@ -13,7 +13,6 @@ import (
 // player is a session at random.
 type player struct {
 	*guest
-	name    string
 	managed bool
 	taking  bool
 	has     map[string]bool // what it was sent

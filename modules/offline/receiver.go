@@ -38,6 +38,7 @@ type receiver struct {
 	floor    int64         // until then, what is not behind this row waits
 	asking   bool          // a ping is on its way
 	asked    int64         // when the last one was sent, Unix seconds
+	fresh    bool          // in Module.fresh
 	watched  bool          // by the wheel
 
 	proof sync.Mutex

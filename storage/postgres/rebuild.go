@@ -209,15 +209,9 @@ func rebuildChat(ctx context.Context, t pgx.Tx, chat int64) error {
 	return err
 }
 
-// standing finds what stands in the inbox for a chat: the newest message to be
+// standingLike finds what stands in the inbox for a chat: the newest message to be
 // seen, or its newest correction. If there are only corrections, whose originals
-// have gone, it is the newest of them.
-func standing(ctx context.Context, t pgx.Tx, chat int64) (shown, shownID int64, err error) {
-	return standingLike(ctx, t, chat, 0)
-}
-
-// standingLike is standing for a chat in which something stands already: if there
-// are only corrections, those of the same message come first.
+// have gone, it is the newest of them, those of what stood there first.
 func standingLike(ctx context.Context, t pgx.Tx, chat, was int64) (shown, shownID int64, err error) {
 	err = t.QueryRow(ctx, newestOriginal, chat).Scan(&shown, &shownID)
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -14,3 +14,6 @@ CREATE TABLE word (
 -- New entries are noted down at the end of the index, at most so many kilobytes, until
 -- the job has them sorted in.
 CREATE INDEX word_words ON word USING gin (words) WITH (gin_pending_list_limit = 32768);
+
+-- Its rows live for seconds, and every search reads it.
+ALTER TABLE text SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
