@@ -201,6 +201,7 @@ func (m *Module) closed(f *modules.Flight) {
 	m.drop(a)
 	m.mu.Unlock()
 	if !slices.ContainsFunc(m.host.Sessions(nil, a.owner), session.Entry.TakesBareMessages) {
+		m.changed(a, false, a.unwritten()) // the next login may be at once, after a crash
 		return
 	}
 	rows, next, err := m.pending(context.Background(), a, 0, 0)
