@@ -563,40 +563,52 @@ func TestReaderAndNewMessage(t *testing.T) {
 	c.expect("one+")
 }
 
-// One ping is behind the first message, the next one two seconds later.
+// A ping is behind each message of a conversation, but in the long run there is one in
+// two seconds.
 func TestPingsAreRare(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, 1)
 	romeo := h.Login("romeo@capulet.lit/orchard")
 	c := h.login(h.Node, "balcony").available()
-	pings := func() int {
+	pings := func() (ids []string) {
 		h.all[h.Node].Wait()
 		c.Outbox.Flush()
-		all := ping.FindAllStringSubmatch(c.Received(), -1)
-		for _, m := range all {
-			c.Send(`<iq type='error' to='capulet.lit' id='` + m[1] + `'><error type='cancel'/></iq>`)
+		for _, m := range ping.FindAllStringSubmatch(c.Received(), -1) {
+			ids = append(ids, m[1])
 		}
-		return len(all)
+		return ids
 	}
-	for round := range 3 {
+	expect := func(want int, when string) {
+		t.Helper()
+		ids := pings()
+		if len(ids) != want {
+			t.Errorf("%d pings %s, want %d", len(ids), when, want)
+		}
+		for _, id := range ids {
+			c.Send(`<iq type='error' to='capulet.lit' id='` + id + `'><error type='cancel'/></iq>`)
+		}
+	}
+	h.pass(60)
+	for range 28 {
 		romeo.Send(text(juliet, "one"))
-		if n := pings(); n != 1 {
-			t.Errorf("%d pings behind the first message of round %d", n, round)
-		}
-		romeo.Send(text(juliet, "two"))
-		if n := pings(); n != 0 {
-			t.Errorf("%d pings behind the second", n)
-		}
-		h.pass(1)
-		if n := pings(); n != 0 {
-			t.Errorf("%d pings one second later", n)
-		}
-		h.pass(1)
-		if n := pings(); n != 1 {
-			t.Errorf("%d pings two seconds later", n)
-		}
-		h.pass(2)
+		expect(1, "behind a message")
 	}
+	romeo.Send(text(juliet, "two"))
+	first := pings()
+	romeo.Send(text(juliet, "three"))
+	expect(0, "while another is on its way")
+	c.Send(`<iq type='result' to='capulet.lit' id='` + first[0] + `'/>`)
+	expect(1, "behind what has come meanwhile")
+	for range 2 {
+		romeo.Send(text(juliet, "four"))
+		romeo.Send(text(juliet, "five"))
+		expect(0, "when there have been many")
+		h.pass(1)
+		expect(0, "one second later")
+		h.pass(1)
+		expect(1, "two seconds later")
+	}
+	h.pass(1)
 	h.expectLeft()
 }
 

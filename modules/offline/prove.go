@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	pingEvery = 2               // seconds
+	pingEvery = 2               // seconds, in the long run
+	pingBurst = 30              // at once: in a conversation each message is proven
 	patience  = 2 * time.Minute // for the answer
 )
 
@@ -61,7 +62,7 @@ func (r *receiver) prove(now int64) bool {
 	waits := open || len(r.sent) > 0
 	r.proof.Unlock()
 	r.mu.Lock()
-	ask := open && r.running == nil && !r.asking && now-r.asked >= pingEvery
+	ask := open && r.running == nil && !r.asking && r.paid <= now
 	r.asking = r.asking || ask
 	r.mu.Unlock()
 	if ask {
@@ -98,6 +99,7 @@ func (r *receiver) ask() {
 	r.mu.Lock()
 	if r.asking = some; some {
 		r.asked = r.m.wheel.Now()
+		r.paid = min(max(r.paid, r.asked-(pingBurst-1)*pingEvery), r.asked) + pingEvery
 	}
 	r.mu.Unlock()
 	if !some {
@@ -130,6 +132,8 @@ func (r *receiver) answered(round int, ok bool) {
 		r.m.going.Go(r.ask)
 	case ok && r.more.Load():
 		r.send(false)
+	case ok:
+		r.prove(now)
 	}
 }
 

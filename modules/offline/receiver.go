@@ -38,6 +38,7 @@ type receiver struct {
 	floor    int64         // until then, what is not behind this row waits
 	asking   bool          // a ping is on its way
 	asked    int64         // when the last one was sent, Unix seconds
+	paid     int64         // no other is sent before, Unix seconds
 	fresh    bool          // in Module.fresh
 	watched  bool          // by the wheel
 
@@ -51,7 +52,7 @@ type receiver struct {
 func (m *Module) bound(f *modules.Flight) { m.enter(f) }
 
 func (m *Module) enter(f *modules.Flight) *receiver {
-	r := &receiver{m: m, session: f.Session, asked: m.wheel.Now() - pingEvery}
+	r := &receiver{m: m, session: f.Session}
 	m.mu.Lock()
 	r.account = m.accounts[f.Owner]
 	if r.account == nil {
