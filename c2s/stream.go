@@ -117,7 +117,7 @@ func (r *stream) management() session.Management {
 // attempt has done so.
 func stamped(xml []byte, by jid.JID, at int64) []byte {
 	var st stanza.Stanza
-	if st.Parse(xml, stanza.Limits{}) != nil || st.Class.Has(stanza.Delay) {
+	if st.Reparse(xml) != nil || st.Class.Has(stanza.Delay) {
 		return xml
 	}
 	return stanza.WithDelay(xml, by, time.Unix(0, at))

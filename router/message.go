@@ -344,7 +344,7 @@ func (r *Router) missedRemote(o *origin, xml []byte) {
 	defer b.End()
 	l := b.take()
 	defer b.release(l)
-	if err := l.st.Parse(xml, stanza.Limits{}); err != nil {
+	if err := l.st.Reparse(xml); err != nil {
 		r.Log.Error("stanza failed", "account", o.owner.String(), "error", err)
 		return
 	}

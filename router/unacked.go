@@ -71,7 +71,7 @@ func (b *Burst) unacked(s *session.Session, p session.Pending) {
 			b.release(l)
 		}
 	}()
-	if err := l.st.Parse([]byte(p.XML), stanza.Limits{}); err != nil {
+	if err := l.st.Reparse([]byte(p.XML)); err != nil {
 		b.r.Log.Error("unacknowledged stanza lost", "account", s.JID.Bare().String(), "error", err)
 		return
 	}
@@ -139,7 +139,7 @@ func (b *Burst) handOn(l *leg, s *session.Session, xml string) (kept bool) {
 		}
 		// They have ended meanwhile: without the mark that was for them.
 		l.st.Reset()
-		if l.st.Parse([]byte(xml), stanza.Limits{}) == nil {
+		if l.st.Reparse([]byte(xml)) == nil {
 			l.st.CutDelay(domain)
 		}
 	}

@@ -73,6 +73,7 @@ func TestLeftovers(t *testing.T) {
 		"subscription":       {xml: "<presence type='subscribe'" + bare + "/>", row: row{nobody: "F", fresh: "F"}},
 		"chat to the bare":   {xml: "<message type='chat'" + bare + "><body>x</body></message>", row: row{nobody: "O", fresh: "S", stale: "F", copied: "F"}},
 		"chat to the full":   {xml: "<message type='chat'" + to + "><body>x</body></message>", row: row{nobody: "O", fresh: "S", stale: "S", copied: "F"}},
+		"longer than usual":  {xml: "<message type='chat'" + bare + "><body>" + strings.Repeat("x", 300<<10) + "</body></message>", row: row{nobody: "O", fresh: "S"}},
 		"private chat":       {xml: "<message type='chat'" + to + "><body>x</body><private xmlns='urn:xmpp:carbons:2'/></message>", row: row{nobody: "O", stale: "S", copied: "O"}},
 		"normal to the bare": {xml: "<message" + bare + "><body>x</body></message>", row: row{nobody: "O", fresh: "S", stale: "F", copied: "F"}},
 		"normal to the full": {xml: "<message" + to + "><body>x</body></message>", row: row{nobody: "O", fresh: "S", stale: "S", copied: "F"}},

@@ -61,7 +61,7 @@ func (o *Outbox) held() int {
 // hold decides about a stanza and reports whether a copy was held back.
 func (o *Outbox) hold(xml []byte, it item) bool {
 	q := o.quiet
-	if q.st.Parse(xml, stanza.Limits{}) != nil {
+	if q.st.Reparse(xml) != nil {
 		o.unhold()
 		return false
 	}

@@ -89,7 +89,7 @@ func (s *Stanza) Reset() {
 }
 
 // Parse indexes raw, which holds one whole element and nothing else but white
-// space around it: a WebSocket frame, a stored row, XML of the server itself.
+// space around it: a WebSocket frame, XML of the server itself.
 // Its default namespace is jabber:client unless it declares another. The error
 // is a *StreamError.
 //
@@ -101,6 +101,12 @@ func (s *Stanza) Parse(raw []byte, l Limits) error {
 		return err
 	}
 	return nil
+}
+
+// Reparse is Parse for what has passed the limits of a stream before: a stored row,
+// an element of a queue. The limits may be lower by now, nothing is to be lost by that.
+func (s *Stanza) Reparse(raw []byte) error {
+	return s.Parse(raw, Limits{Bytes: maxBytes, Depth: maxBytes / 4, Attrs: maxBytes / 4, Elements: maxBytes / 4})
 }
 
 func (s *Stanza) parse(raw []byte, l Limits) *StreamError {

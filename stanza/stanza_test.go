@@ -206,6 +206,24 @@ func TestParseKeepsRowsReadable(t *testing.T) {
 	}
 }
 
+// TestReparse: no limit that a stream may have had stands in the way.
+func TestReparse(t *testing.T) {
+	t.Parallel()
+	for name, xml := range map[string]string{
+		"bytes":    "<message><body>" + strings.Repeat("x", 300<<10) + "</body></message>",
+		"depth":    "<message>" + strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100) + "</message>",
+		"elements": "<message>" + strings.Repeat("<a/>", 10_000) + "</message>",
+	} {
+		var st stanza.Stanza
+		if err := st.Parse([]byte(xml), stanza.Limits{}); err == nil {
+			t.Errorf("%s: within the default limits", name)
+		}
+		if err := st.Reparse([]byte(xml)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestElem(t *testing.T) {
 	t.Parallel()
 	st := parse(t, "<iq type='set' id='1&amp;2' xml:lang='de'><query xmlns='jabber:iq:roster' a='&lt;\n&#10;'>"+

@@ -9,7 +9,7 @@ import (
 // Bodies returns the texts of a stored message, one in each language. It may move
 // bytes inside xml; see stanza.Stanza.Parse. st is its scratch.
 func Bodies(st *stanza.Stanza, xml []byte) (list []string) {
-	if st.Parse(xml, storedLimits) != nil {
+	if st.Reparse(xml) != nil {
 		return nil
 	}
 	for e := range st.Root().Children() {

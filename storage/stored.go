@@ -2,16 +2,12 @@ package storage
 
 import "github.com/xmppd/xmppd/stanza"
 
-// storedLimits are wider than those of any stream: what is in a store has passed
-// one of them.
-var storedLimits = stanza.Limits{Bytes: 1 << 30, Depth: 1 << 16, Attrs: 1 << 16, Elements: 1 << 24}
-
 // HasID reports whether others refer to a stored message by this id: its id
 // attribute or its origin-id (XEP-0359). Key alone does not tell. It may move bytes
 // inside xml; see stanza.Stanza.Parse.
 func HasID(xml []byte, id string) bool {
 	var st stanza.Stanza
-	if id == "" || st.Parse(xml, storedLimits) != nil {
+	if id == "" || st.Reparse(xml) != nil {
 		return false
 	}
 	return string(st.ID()) == id || names(&st, "urn:xmpp:sid:0", "origin-id", id)
@@ -21,7 +17,7 @@ func HasID(xml []byte, id string) bool {
 // (XEP-0308). It may move bytes inside xml.
 func Corrects(xml []byte, id string) bool {
 	var st stanza.Stanza
-	return id != "" && st.Parse(xml, storedLimits) == nil && names(&st, "urn:xmpp:message-correct:0", "replace", id)
+	return id != "" && st.Reparse(xml) == nil && names(&st, "urn:xmpp:message-correct:0", "replace", id)
 }
 
 func names(st *stanza.Stanza, ns, name, id string) bool {
@@ -38,7 +34,7 @@ func names(st *stanza.Stanza, ns, name, id string) bool {
 // for what is no stanza.
 func TombstoneXML(xml, element []byte) []byte {
 	var st stanza.Stanza
-	if st.Parse(xml, storedLimits) != nil {
+	if st.Reparse(xml) != nil {
 		return nil
 	}
 	b := stanza.Build(string(st.Root().Name()))

@@ -101,7 +101,7 @@ func (m *Module) Init(h *modules.Host) error {
 		return h.UserError("page_default", "is more than page_max")
 	}
 	m.none = &preferences{policy: m.opts.DefaultPolicy}
-	m.prefs.SetLimit(cachedAddresses)
+	m.prefs.SetLimit(cachedBytes)
 	m.reader = &archived.Reader{
 		Store: m.store, Search: m.search,
 		PageDefault: m.opts.PageDefault, PageMax: m.opts.PageMax, PageBytes: m.pageBytes,

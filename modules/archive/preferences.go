@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	preferencesKey  = "prefs" // in the key-value store; see encode
-	maxAddresses    = 1000    // in the lists of an account
-	cachedAddresses = 200_000 // of all accounts; who has no preferences counts as one
+	preferencesKey = "prefs"  // in the key-value store; see encode
+	maxAddresses   = 1000     // in the lists of an account
+	cachedBytes    = 32 << 20 // of all accounts
 )
 
 // The policies of XEP-0441 §2.1.1.
@@ -39,8 +39,14 @@ type rule struct {
 	keep    bool
 }
 
-// Size implements cache.Value.
-func (p *preferences) Size() int { return len(p.rules) + 1 }
+// Size implements cache.Value; it is in bytes, roughly.
+func (p *preferences) Size() int {
+	n := 128
+	for _, r := range p.rules {
+		n += 64 + len(r.address.String())
+	}
+	return n
+}
 
 // find returns the rule for an address.
 func (p *preferences) find(address jid.JID) (keep, ok bool) {

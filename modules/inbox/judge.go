@@ -93,15 +93,11 @@ func marked(st *stanza.Stanza) string {
 	return ""
 }
 
-// stored are wider limits than those of any stream: what is in a store has passed one
-// of them.
-var stored = stanza.Limits{Bytes: 1 << 30, Depth: 1 << 16, Attrs: 1 << 16, Elements: 1 << 24}
-
 // judge says what a stored row is for the inbox.
 func (m *Module) judge(row *storage.Message) (j storage.Judgement) {
 	j.Chat = row.Peer.Bare()
 	var st stanza.Stanza
-	if st.Parse(row.XML, stored) != nil {
+	if st.Reparse(row.XML) != nil {
 		return j
 	}
 	fromOwner := row.Flags.Has(storage.FromOwner)

@@ -161,8 +161,7 @@ func (r *receiver) give(row storage.Message) (taken bool, err error) {
 // extra, and with when it arrived (XEP-0203).
 func (m *Module) stamped(row storage.Message, extra []byte) []byte {
 	var st stanza.Stanza
-	// What is stored has passed the limits of some stream.
-	if st.Parse(row.XML, stanza.Limits{Bytes: 1 << 30, Depth: 1 << 16, Attrs: 1 << 16, Elements: 1 << 24}) != nil {
+	if st.Reparse(row.XML) != nil {
 		return row.XML
 	}
 	if row.Flags.Has(storage.Archived) {

@@ -18,7 +18,7 @@ const (
 	interval = time.Second
 	// batch is how many messages are put into the index at once. Other writers wait
 	// meanwhile, for a few milliseconds.
-	batch = 64
+	batch = 256
 )
 
 // Store keeps the index. Its queries are storage.ArchiveQuery with Words.
