@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/xmppd/xmppd/cluster"
 	"github.com/xmppd/xmppd/jid"
@@ -95,6 +96,9 @@ func (b *Burst) message(l *leg) (kept bool) {
 		l.committed()
 		return false
 	}
+	if b.overtakes(l) {
+		b.endRun()
+	}
 	l.at = len(b.write.Writes)
 	b.write.Writes = append(b.write.Writes, l.rows...)
 	b.run = append(b.run, l)
@@ -103,6 +107,12 @@ func (b *Burst) message(l *leg) (kept bool) {
 		b.endRun()
 	}
 	return true
+}
+
+// overtakes reports whether the run holds a message that waits for the recipient of
+// this one, who has come meanwhile: it is delivered behind the run.
+func (b *Burst) overtakes(l *leg) bool {
+	return !l.Absent && slices.ContainsFunc(b.run, func(e *leg) bool { return e.Absent && e.To.Bare() == l.To.Bare() })
 }
 
 // receive runs the Received side up to Archive and reports whether the message

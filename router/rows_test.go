@@ -145,6 +145,29 @@ func TestRowsKnown(t *testing.T) {
 	}
 }
 
+// What was stored because nobody was there comes ahead of a later message of the same
+// burst, for which somebody is.
+func TestComesMeanwhile(t *testing.T) {
+	t.Parallel()
+	f, h := archiving(t, &ledger{})
+	romeo, _ := f.bind("romeo@localhost/home", 0)
+	var juliet *session.Session
+	var balcony *sink
+	h.Message(modules.Received, modules.Archive, func(f2 *modules.Flight) error {
+		if f2.Absent {
+			f2.AfterCommit(func() { juliet.Outbox.Append([]byte("stored")) })
+		}
+		if juliet == nil {
+			juliet, balcony = f.bind("juliet@localhost/balcony", 0)
+		}
+		return nil
+	})
+	f.send(t, romeo, "<message to='juliet@localhost' id='1'><body/></message>", "<message to='juliet@localhost' id='2'><body/></message>")
+	if got := string(balcony.got); !strings.HasPrefix(got, "stored<message") || strings.Contains(got, "id='1'") {
+		t.Errorf("got %s", got)
+	}
+}
+
 // What is delivered to one account comes in the order of its log, however long
 // the runs of others take behind their commit; nobody else waits for that.
 func TestTurns(t *testing.T) {
