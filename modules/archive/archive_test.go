@@ -94,6 +94,7 @@ func TestWhatIsArchived(t *testing.T) {
 		{"subject", "", "<subject>news</subject>", true},
 		{"reaction", "", "<reactions xmlns='urn:xmpp:reactions:0' id='1'><reaction>x</reaction></reactions>", true},
 		{"retraction", "", "<retract xmlns='urn:xmpp:message-retract:1' id='1'/>", true},
+		{"retraction that is not to be stored", "", "<retract xmlns='urn:xmpp:message-retract:1' id='1'/>" + noStore, true},
 		{"retraction as it was", "", "<apply-to xmlns='urn:xmpp:fasten:0' id='1'><retract xmlns='urn:xmpp:message-retract:0'/></apply-to>", true},
 		{"correction", "", "<replace xmlns='urn:xmpp:message-correct:0' id='1'/>", true},
 		{"marker", "", "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>", true},

@@ -258,6 +258,27 @@ func TestQueries(t *testing.T) {
 	}
 }
 
+// A client that asks faster than it reads is told so, and its connection stays.
+func TestAsksFasterThanItReads(t *testing.T) {
+	t.Parallel()
+	w, romeo, _ := world(t)
+	ids := fill(t, w, 3)
+	const query = "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>"
+	unread := "<message>" + strings.Repeat("x", int(limits().OutboxBytes)*7/8) + "</message>\n"
+	if !romeo.Outbox.Append([]byte(unread)) {
+		t.Fatal("not queued")
+	}
+	romeo.Send(query)
+	got, ok := strings.CutPrefix(romeo.Received(), unread)
+	if !ok || !strings.Contains(got, "<resource-constraint ") || strings.Contains(got, "<result ") || strings.Count(got, "\n") != 1 {
+		t.Errorf("%.1000s", got)
+	}
+	romeo.Send(query)
+	if got, want := summary(ids, romeo.Received()), "1 2 3 first=1 last=3 count=3 complete"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // What a page is on the wire (XEP-0313 §4.2, XEP-0297).
 func TestResult(t *testing.T) {
 	t.Parallel()

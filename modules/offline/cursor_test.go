@@ -41,6 +41,9 @@ func (a *archive) Init(h *modules.Host) error {
 			}
 			f.Row.Flags |= storage.Archived
 			f.Row.ID, f.Row.Chat = string(f.Stanza.ID()), f.From.Bare()
+			if strings.HasPrefix(f.Row.ID, "unique") {
+				f.Row.Flags |= storage.Unique
+			}
 			if side == modules.Sent {
 				f.Row.Chat = f.To.Bare()
 			}
@@ -461,6 +464,60 @@ func TestManyOnce(t *testing.T) {
 		t.Error(diff)
 	}
 	c.ack(600)
+	h.pass(2)
+	h.expectLeft()
+}
+
+// Who confirms nothing gets no more than a window of what waits; the rest follows.
+func TestWindow(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	romeo := h.Login("romeo@capulet.lit/orchard")
+	const n = 50
+	for i := range n {
+		romeo.Send(`<message to='` + juliet + `' id='` + strings.Repeat("x", 30<<10) + `'><body>` + fmt.Sprint(i) + `</body></message>`)
+	}
+	c := h.login(h.Node, "balcony").manage().available()
+	first := len(strings.Fields(c.received()))
+	if first < 30 || first > 37 {
+		t.Errorf("%d messages of 30 KiB before anything is confirmed", first)
+	}
+	h.pass(10)
+	c.expect("")
+	c.ack(uint32(first))
+	rest := len(strings.Fields(c.received()))
+	if rest != n-first {
+		t.Errorf("%d messages, then %d", first, rest)
+	}
+	c.ack(uint32(rest))
+	h.pass(2)
+	h.expectLeft()
+}
+
+// A message that is sent again comes out of the log if it was stored, but not
+// delivered, before the server ended; it comes to nobody who has it.
+func TestSentAgain(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	romeo := h.Login("romeo@capulet.lit/orchard")
+	run := &storage.Run{Writes: []storage.Write{&storage.Message{
+		Owner: jid.MustParse(juliet), Peer: romeo.JID, Chat: romeo.JID.Bare(), ID: "unique", Flags: storage.Archived | storage.Unique, Arrived: time.Now(),
+		XML: []byte(`<message from='` + romeo.JID.String() + `' to='` + juliet + `' id='unique'><body>unique</body></message>`),
+	}}}
+	h.DB.Join(run)
+	run.Wait()
+	if run.Errs[0] != nil {
+		t.Fatal(run.Errs[0])
+	}
+	c := h.login(h.Node, "balcony")
+	h.Registry.SetPresence(c.Session, []byte("<presence/>"), 0) // had all, says the module
+	c.expect("")
+	for range 2 {
+		romeo.Send(text(juliet, "unique"))
+	}
+	c.expect("unique+")
+	romeo.Send(text(juliet, "unique"))
+	c.expect("")
 	h.pass(2)
 	h.expectLeft()
 }
