@@ -64,6 +64,29 @@ func (r *Run) Reset() {
 	r.Writes, r.Errs, r.InOrder = r.Writes[:0], r.Errs[:0], false
 }
 
+// inTurn is the order in which writes are tried one by one: what a row brings comes
+// behind it, as in a group.
+func (r *Run) inTurn() []int {
+	var first, last []int
+	for i, w := range r.Writes {
+		switch w.(type) {
+		case *Read, *Retraction:
+			last = append(last, i)
+		default:
+			first = append(first, i)
+		}
+	}
+	return append(first, last...)
+}
+
+// fail refuses one write for good.
+func (r *Run) fail(i int, err error) {
+	r.Errs[i] = err
+	if m, ok := r.Writes[i].(*Message); ok {
+		m.Seq = 0 // the attempt may have set it
+	}
+}
+
 // Group takes runs into the open write group. A group closes when the writer is
 // free, so it grows with load by itself.
 type Group interface {

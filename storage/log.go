@@ -71,6 +71,33 @@ func (l *Log) Confirm(ranges []Range) (fresh []Range) {
 	return fresh
 }
 
+// Gaps returns what is not confirmed next to ranges that Confirm has just taken, up to
+// the last confirmed row. Join is to be told about each.
+func (l *Log) Gaps(fresh []Range) (gaps []Range) {
+	for _, gap := range l.Confirmed.Without(Range{l.Delivered + 1, l.Next - 1}) {
+		for len(fresh) > 0 && fresh[0].Last < gap.First-1 {
+			fresh = fresh[1:]
+		}
+		if len(fresh) == 0 || gap.Last == l.Next-1 {
+			break
+		}
+		if fresh[0].Last == gap.First-1 || fresh[0].First == gap.Last+1 {
+			gaps = append(gaps, gap)
+		}
+	}
+	return gaps
+}
+
+// Join takes the owner's own rows at the beginning of a gap into the confirmed set: up
+// to the first row that has to be delivered; 0: there is none. So a conversation makes
+// few ranges, and nobody looks for that row in the same place again.
+func (l *Log) Join(gap Range, pending int64) {
+	if pending > 0 {
+		gap.Last = pending - 1
+	}
+	l.Confirmed = l.Confirmed.Add(gap)
+}
+
 // Advance moves the cursor to just before the first row that is neither confirmed
 // nor the owner's own; 0: there is none.
 func (l *Log) Advance(pending int64) {

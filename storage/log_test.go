@@ -133,6 +133,42 @@ func TestLogConfirm(t *testing.T) {
 	}
 }
 
+// TestLogJoin: what stands next to newly confirmed rows is looked at once, and the
+// owner's rows at its beginning are taken as confirmed.
+func TestLogJoin(t *testing.T) {
+	t.Parallel()
+	l := storage.Log{Next: 31, Delivered: 2}
+	for _, c := range []struct {
+		ranges    []storage.Range
+		pending   []int64 // the first row to be delivered, of each gap
+		gaps      []storage.Range
+		confirmed storage.Ranges
+	}{
+		{[]storage.Range{{First: 10, Last: 10}}, []int64{5}, []storage.Range{{First: 3, Last: 9}},
+			storage.Ranges{{First: 3, Last: 4}, {First: 10, Last: 10}}},
+		{[]storage.Range{{First: 20, Last: 21}}, []int64{0}, []storage.Range{{First: 11, Last: 19}},
+			storage.Ranges{{First: 3, Last: 4}, {First: 10, Last: 21}}},
+		{[]storage.Range{{First: 7, Last: 7}, {First: 25, Last: 25}}, []int64{5, 8, 0},
+			[]storage.Range{{First: 5, Last: 6}, {First: 8, Last: 9}, {First: 22, Last: 24}},
+			storage.Ranges{{First: 3, Last: 4}, {First: 7, Last: 7}, {First: 10, Last: 25}}},
+		{[]storage.Range{{First: 10, Last: 25}}, nil, nil,
+			storage.Ranges{{First: 3, Last: 4}, {First: 7, Last: 7}, {First: 10, Last: 25}}},
+		{[]storage.Range{{First: 29, Last: 30}}, []int64{26}, []storage.Range{{First: 26, Last: 28}},
+			storage.Ranges{{First: 3, Last: 4}, {First: 7, Last: 7}, {First: 10, Last: 25}, {First: 29, Last: 30}}},
+	} {
+		gaps := l.Gaps(l.Confirm(c.ranges))
+		if diff := cmp.Diff(c.gaps, gaps); diff != "" {
+			t.Fatalf("%v: gaps (-want +got):\n%s", c.ranges, diff)
+		}
+		for i, gap := range gaps {
+			l.Join(gap, c.pending[i])
+		}
+		if diff := cmp.Diff(c.confirmed, l.Confirmed); diff != "" {
+			t.Errorf("%v: confirmed (-want +got):\n%s", c.ranges, diff)
+		}
+	}
+}
+
 // TestLogForgets: a set with too many parts loses the newest.
 func TestLogForgets(t *testing.T) {
 	t.Parallel()

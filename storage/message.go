@@ -72,6 +72,13 @@ type Message struct {
 
 func (*Message) write() {}
 
+// Refused reports whether a row that was to be stored has not been. It is for the
+// stores, of a row of their write group when all of its messages have been added; nil
+// is none.
+func (m *Message) Refused() bool {
+	return m != nil && m.Flags.Has(Archived|Waiting) && m.Seq == 0
+}
+
 // Text is the entry of a message in the index of words. Both copies of a message
 // point to the same one; the stores fill it.
 type Text struct {
@@ -139,7 +146,8 @@ func Key(id string) int64 {
 type Read struct {
 	Owner jid.JID // bare
 	Chat  jid.JID
-	ID    string // as its sender gave it
+	ID    string   // as its sender gave it
+	By    *Message // the row of the same run that brings it: nothing changes if that is refused; nil: none
 }
 
 func (*Read) write() {}
@@ -149,9 +157,10 @@ func (*Read) write() {}
 type Retraction struct {
 	Owner     jid.JID // bare
 	Chat      jid.JID
-	FromOwner bool   // the owner retracts; else the peer does
-	ID        string // of the message
-	Element   []byte // stands in place of the message's content
+	FromOwner bool     // the owner retracts; else the peer does
+	ID        string   // of the message
+	Element   []byte   // stands in place of the message's content
+	By        *Message // as in Read
 }
 
 func (*Retraction) write() {}
@@ -193,6 +202,11 @@ type ArchiveQuery struct {
 	Limit    int  // rows; at least 1
 	Backward bool // the newest first
 }
+
+// PeerRows is how many rows of a conversation a query looks at whose With is a full
+// JID: there is no index of these. One that has not found its rows by then fails with
+// ErrUnavailable.
+const PeerRows = 100_000
 
 // ArchiveEnd is the first or last row of an archive.
 type ArchiveEnd struct {

@@ -24,6 +24,11 @@ type Attempt func(ctx context.Context, runs []*Run, detach func()) error
 const maxGroupRuns = 512
 
 const (
+	crowd     = 16                   // runs of a group from which on the writer gathers the next one
+	maxGather = 5 * time.Millisecond // and for how long at most
+)
+
+const (
 	minPause = 10 * time.Millisecond
 	maxPause = 250 * time.Millisecond
 )
@@ -42,6 +47,7 @@ type Queue struct {
 	mu     sync.Mutex
 	open   []*entry // in the order of Join, so also of their deadlines
 	closed bool
+	enough int // as many runs end the writer's gathering; 0: it does not gather
 
 	// Of the writer's goroutine only.
 	timer *time.Timer
@@ -52,9 +58,10 @@ type Queue struct {
 type entry struct {
 	run      *Run
 	deadline time.Time
-	from     int  // the writes before it have their final error
-	one      bool // only the write at from is being tried
-	ended    bool
+	// single are the writes that have no final error yet, while they are tried one by
+	// one: the first of them now. nil: they are tried together.
+	single []int
+	ended  bool
 }
 
 // NewQueue starts the writer. A run that is not committed within timeout of its
@@ -86,7 +93,7 @@ func (q *Queue) Join(r *Run) {
 	}
 	e.deadline = time.Now().Add(q.timeout)
 	q.open = append(q.open, e)
-	first := len(q.open) == 1
+	first := len(q.open) == 1 || len(q.open) == q.enough
 	q.mu.Unlock()
 	if first {
 		q.signal()
@@ -118,13 +125,46 @@ func (q *Queue) write() {
 		group, closed := q.take()
 		switch {
 		case len(group) > 0:
+			begun := time.Now()
 			q.writeGroup(group)
+			if len(group) >= crowd {
+				q.gather(len(group), min(time.Since(begun)/4, maxGather))
+			}
 		case closed:
 			return
 		default:
 			<-q.wake
 		}
 	}
+}
+
+// gather waits until as many runs have joined as have just been written, but not for
+// long: whoever waited for those comes again at once, and a page that two groups would
+// write is written by one.
+func (q *Queue) gather(enough int, atMost time.Duration) {
+	patience := time.NewTimer(atMost)
+	defer patience.Stop()
+	for q.fewer(enough) {
+		select {
+		case <-q.wake:
+		case <-patience.C:
+			q.fewer(0)
+			return
+		}
+	}
+}
+
+// fewer reports whether fewer runs have joined, and has the writer woken when there
+// are as many.
+func (q *Queue) fewer(enough int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed || len(q.open) >= enough {
+		q.enough = 0
+		return false
+	}
+	q.enough = enough
+	return true
 }
 
 func (q *Queue) take() (group []*entry, closed bool) {
@@ -157,17 +197,12 @@ func (q *Queue) writeRun(e *entry, err error, alone bool) {
 		}
 	}
 	if len(e.run.Writes) == 1 {
-		e.run.Errs[0] = err
+		e.run.fail(0, err)
 		return
 	}
-	e.one = true
-	for i := range e.run.Writes {
-		if e.ended {
-			return
-		}
-		e.from = i
+	for e.single = e.run.inTurn(); len(e.single) > 0 && !e.ended; e.single = e.single[1:] {
 		if err := q.try([]*entry{e}); err != nil && !e.ended {
-			e.run.Errs[i] = err
+			e.run.fail(e.single[0], err)
 		}
 	}
 }
@@ -298,15 +333,21 @@ func (q *Queue) expire(entries []*entry, now time.Time) {
 
 // part is what is to be tried: the run, or one write of it.
 func (e *entry) part() *Run {
-	if !e.one {
+	if e.single == nil {
 		return e.run
 	}
-	return &Run{Writes: e.run.Writes[e.from : e.from+1], Errs: e.run.Errs[e.from : e.from+1]}
+	i := e.single[0]
+	return &Run{Writes: e.run.Writes[i : i+1], Errs: e.run.Errs[i : i+1]}
 }
 
 // end gives err to all writes that are not final and releases the waiter.
 func (e *entry) end(err error) {
-	for i := e.from; i < len(e.run.Errs); i++ {
+	if e.single == nil {
+		for i := range e.run.Errs {
+			e.run.Errs[i] = err
+		}
+	}
+	for _, i := range e.single {
 		e.run.Errs[i] = err
 	}
 	e.finish()

@@ -113,6 +113,40 @@ func TestQueueSplits(t *testing.T) {
 	})
 }
 
+// TestQueueSingleWrites: one by one, what a row brings is tried behind the rows, and a
+// refused row has no number.
+func TestQueueSingleWrites(t *testing.T) {
+	t.Parallel()
+	good, bad := &storage.Message{XML: []byte("good")}, &storage.Message{XML: []byte("bad")}
+	read, retraction := &storage.Read{By: bad}, &storage.Retraction{By: good}
+	var order []storage.Write
+	refused := errors.New("bad")
+	q := storage.NewQueue(time.Minute, func(_ context.Context, runs []*storage.Run, _ func()) (err error) {
+		for _, w := range runs[0].Writes {
+			if m, ok := w.(*storage.Message); ok {
+				m.Seq = 1
+			}
+			if w == storage.Write(bad) {
+				err = refused
+			}
+		}
+		if len(runs[0].Writes) == 1 {
+			order = append(order, runs[0].Writes[0])
+		}
+		return err
+	})
+	r := &storage.Run{Writes: []storage.Write{read, bad, retraction, good}}
+	q.Join(r)
+	wantErrs(t, r, nil, refused, nil, nil)
+	q.Close()
+	if !slices.Equal(order, []storage.Write{bad, good, read, retraction}) {
+		t.Errorf("tried in the order %v", order)
+	}
+	if bad.Seq != 0 || good.Seq != 1 {
+		t.Errorf("seqs are %d, %d", bad.Seq, good.Seq)
+	}
+}
+
 // TestQueueRetries: while the database is away, runs are tried until their
 // deadline, and each has its own.
 func TestQueueRetries(t *testing.T) {

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,16 +26,9 @@ const (
 		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
 			AS c (id, stored, last, shown, shown_id, unread, read) WHERE chat.id = c.id`
 
-	// The newest message of a chat with a key that the owner has not sent.
 	moveReads = `UPDATE chat SET read = r.seq, unread = CASE unread WHEN 0 THEN 0
 			ELSE unread - (SELECT count(*) FROM message WHERE message.chat = chat.id AND seq > read AND seq <= r.seq AND flags & 16 <> 0) END
-		FROM (SELECT c.id, max(m.seq) AS seq FROM unnest($1::bigint[], $2::bigint[]) AS r (chat, key)
-			JOIN chat c ON c.id = r.chat
-			CROSS JOIN LATERAL (SELECT seq FROM
-				(SELECT seq, flags FROM message WHERE chat = c.id AND key = r.key ORDER BY seq DESC LIMIT 100) m
-				WHERE flags & 2 = 0 LIMIT 1) m
-			WHERE m.seq > c.read GROUP BY c.id) r
-		WHERE chat.id = r.id`
+		FROM unnest($1::bigint[], $2::bigint[]) AS r (chat, seq) WHERE chat.id = r.chat AND r.seq > read`
 )
 
 // add numbers the messages and returns the statements that store all rows; none
@@ -68,19 +63,37 @@ func (g *group) add(runs []*storage.Run) *pgx.Batch {
 
 // addChanges takes what changes messages, which are there by now.
 func (g *group) addChanges(b *pgx.Batch, runs []*storage.Run) {
-	var reads readRows
+	moved := make(map[int64]int64)
+	for _, r := range g.reads {
+		g.move(moved, r)
+	}
+	if len(moved) > 0 {
+		chats := slices.Collect(maps.Keys(moved))
+		to := make([]int64, len(chats))
+		for i, c := range chats {
+			to[i] = moved[c]
+		}
+		b.Queue(moveReads, chats, to)
+	}
 	for _, r := range runs {
 		for _, w := range r.Writes {
-			switch w := w.(type) {
-			case *storage.Read:
-				reads.add(g, w)
-			case *storage.Retraction:
+			if w, ok := w.(*storage.Retraction); ok && !w.By.Refused() {
 				g.retract(w)
 			}
 		}
 	}
-	if len(reads.chats) > 0 {
-		b.Queue(moveReads, reads.chats, reads.keys)
+}
+
+// move takes a marker of an owner into the read positions, by chat, if there is such
+// a message.
+func (g *group) move(to map[int64]int64, r *read) {
+	c := g.chats[chatName{r.Owner.Bare(), r.Chat}]
+	seq := r.seq
+	if m := g.added[sent{c, r.ID, 0}]; m != nil {
+		seq = m.Seq
+	}
+	if seq > 0 && !r.By.Refused() {
+		to[c.ID] = max(to[c.ID], seq)
 	}
 }
 
@@ -136,7 +149,7 @@ func (g *group) addMessage(r *messageRows, m *storage.Message) error {
 			text = g.addText(&r.entries, m.Text, l.Owner, m.Seq)
 		}
 		if ref != 0 {
-			g.replaced.add(l.Owner, chat, ref, m)
+			g.replace(l, c, m)
 		}
 	}
 	r.chats, r.keys = append(r.chats, chat), append(r.keys, key)
@@ -149,19 +162,19 @@ func (g *group) exists(c *chat, m *storage.Message) bool {
 	if !m.Flags.Has(storage.Unique) || m.ID == "" {
 		return false
 	}
-	at, added := g.added[sent{c, m.ID, m.Flags & storage.FromOwner}]
-	return g.known[m] || added && m.Arrived.Sub(at) <= uniqueFor
+	same := g.added[sent{c, m.ID, m.Flags & storage.FromOwner}]
+	return g.known[m] || same != nil && m.Arrived.Sub(same.Arrived) <= uniqueFor
 }
 
-// note remembers a message for exists.
+// note remembers a message for exists and move.
 func (g *group) note(c *chat, m *storage.Message) {
-	if c.rows == 1 || m.ID == "" {
+	if c.rows == 1 && !c.isRead || m.ID == "" {
 		return
 	}
 	if g.added == nil {
-		g.added = make(map[sent]time.Time)
+		g.added = make(map[sent]*storage.Message)
 	}
-	g.added[sent{c, m.ID, m.Flags & storage.FromOwner}] = m.Arrived
+	g.added[sent{c, m.ID, m.Flags & storage.FromOwner}] = m
 }
 
 // mark notes the end of a log.
@@ -218,15 +231,4 @@ func (r *chatRows) add(c *chat) {
 
 func (r *chatRows) queue(b *pgx.Batch) {
 	b.Queue(writeChats, r.ids, r.stored, r.last, r.shown, r.shownIDs, r.unread, r.read)
-}
-
-// readRows are the arguments of moveReads.
-type readRows struct{ chats, keys []int64 }
-
-// add takes a marker of an owner, if there is such a chat.
-func (rows *readRows) add(g *group, r *storage.Read) {
-	owner := r.Owner.Bare()
-	if l, c := g.logs[owner], g.chats[chatName{owner, r.Chat}]; l != nil && c.stored() && r.ID != "" {
-		rows.chats, rows.keys = append(rows.chats, c.ID), append(rows.keys, storage.Key(r.ID))
-	}
 }

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"math"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -83,8 +82,13 @@ func (db *DB) Archive(ctx context.Context, q storage.ArchiveQuery, fn func(*stor
 	if err != nil {
 		return wrap(err, "read archive of", q.Owner)
 	}
+	cut, err := db.bound(ctx, &p, q.Backward)
+	if err != nil {
+		return wrap(err, "read archive of", q.Owner)
+	}
 	query, args := p.query(archiveColumns, q.Limit, q.Backward)
 	s := scanner{owner: p.owner}
+	n := 0
 	var stop, broken error
 	err = db.again(ctx, func(ctx context.Context) error {
 		if broken != nil {
@@ -104,78 +108,17 @@ func (db *DB) Archive(ctx context.Context, q storage.ArchiveQuery, fn func(*stor
 				return nil
 			}
 			broken = storage.ErrUnavailable
+			n++
 		}
 		return rows.Err()
 	})
+	if err == nil && cut && n < q.Limit {
+		err = errPeerRows
+	}
 	if stop != nil {
 		return stop
 	}
 	return wrap(err, "read archive of", q.Owner)
-}
-
-// selection is which rows of an archive are meant.
-type selection struct {
-	owner, with jid.JID
-	low, high   int64 // seqs, both excluded
-}
-
-// selected translates the times of a query.
-func (db *DB) selected(ctx context.Context, q *storage.ArchiveQuery) (p selection, err error) {
-	p = selection{owner: q.Owner.Bare(), with: q.With, low: q.After, high: q.Before}
-	if p.high == 0 {
-		p.high = math.MaxInt64
-	}
-	if q.Start.IsZero() && q.End.IsZero() {
-		return p, nil
-	}
-	// Rows have microseconds.
-	start, end := q.Start.Add(time.Microsecond-1).Truncate(time.Microsecond), q.End.Truncate(time.Microsecond).Add(time.Microsecond)
-	var times []time.Time
-	if !q.Start.IsZero() {
-		times = append(times, start)
-	}
-	if !q.End.IsZero() {
-		times = append(times, end)
-	}
-	seqs, err := list(ctx, db, seqsAt, []any{p.owner.String(), times}, func(row pgx.Row) (seq int64, err error) {
-		return seq, row.Scan(&seq)
-	})
-	if err != nil || len(seqs) == 0 { // there is no such owner
-		return p, err
-	}
-	if !q.Start.IsZero() {
-		p.low = max(p.low, seqs[0]-1)
-	}
-	if !q.End.IsZero() {
-		p.high = min(p.high, seqs[len(seqs)-1])
-	}
-	return p, nil
-}
-
-// query selects columns of the rows m, in order; 0: no limit. Those of several
-// chats, which are occupants of one room, are merged: at most limit of each.
-func (p *selection) query(columns string, limit int, backward bool) (string, []any) {
-	order, most := " ORDER BY seq", any(limit)
-	if backward {
-		order += " DESC"
-	}
-	if limit == 0 {
-		most = nil
-	}
-	order += " LIMIT $4"
-	args := []any{p.owner.String(), p.low, p.high, most}
-	const owner, rows = " = (SELECT id FROM owner WHERE jid = $1)", " AND m.seq > $2 AND m.seq < $3 AND m.flags & 1 <> 0"
-	if p.with.IsZero() {
-		return "SELECT " + columns + " FROM message m WHERE m.owner" + owner + rows + order, args
-	}
-	args = append(args, p.with.Bare().String())
-	with, peer := "", ""
-	if p.with.IsFull() {
-		args = append(args, p.with.Resource(), p.with.String())
-		with, peer = " AND c.resource IN ('', $6)", " AND m.peer = $7"
-	}
-	return "SELECT " + columns + " FROM chat c CROSS JOIN LATERAL (SELECT * FROM message m WHERE m.chat = c.id" + rows + peer + order +
-		") m WHERE c.owner" + owner + " AND c.bare = $5" + with + order, args
 }
 
 // CountArchive counts the rows that the query selects without its Limit.
@@ -195,13 +138,24 @@ func (db *DB) CountArchive(ctx context.Context, q storage.ArchiveQuery) (n int64
 	case open && q.With.IsBare():
 		err = db.row(ctx, countChats, owner, q.With.String()).Scan(&n)
 	default:
-		var p selection
-		if p, err = db.selected(ctx, &q); err == nil {
-			query, args := p.query("m.seq", 0, false)
-			err = db.row(ctx, countSelected+query+") m", args...).Scan(&n)
-		}
+		n, err = db.countSelected(ctx, &q)
 	}
 	return n, wrap(err, "count archive of", q.Owner)
+}
+
+func (db *DB) countSelected(ctx context.Context, q *storage.ArchiveQuery) (n int64, err error) {
+	p, err := db.selected(ctx, q)
+	if err != nil {
+		return 0, err
+	}
+	if cut, err := db.bound(ctx, &p, false); err != nil {
+		return 0, err
+	} else if cut {
+		return 0, errPeerRows
+	}
+	query, args := p.query("m.seq", 0, false)
+	err = db.row(ctx, countSelected+query+") m", args...).Scan(&n)
+	return n, err
 }
 
 // ArchiveRows returns those of the rows that are in the archive, in the order of

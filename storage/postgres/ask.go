@@ -13,16 +13,16 @@ import (
 
 const (
 	// Chats that do not exist yet get their numbers. Each row may also ask for the
-	// newest message of the chat with a key, of one side. How far it looks is bounded,
-	// for those who give all their messages one id.
+	// newest messages of the chat with a key, of one side: more than one is a matter of
+	// intent. How far it looks is bounded, for those who give all their messages one id.
 	readChats = `SELECT r.n, coalesce(c.id, nextval('chat_id_seq')), o.id, c.id IS NULL, coalesce(c.stored, 0), coalesce(c.last, 0),
-			coalesce(c.shown, 0), coalesce(c.shown_id, 0), coalesce(c.unread, 0), coalesce(c.read, 0), m.arrived, m.xml
+			coalesce(c.shown, 0), coalesce(c.shown_id, 0), coalesce(c.unread, 0), coalesce(c.read, 0), m.seq, m.flags, m.arrived, m.xml
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::smallint[]) WITH ORDINALITY AS r (owner, bare, resource, key, side, n)
 		JOIN owner o ON o.jid = r.owner
 		LEFT JOIN chat c ON c.owner = o.id AND c.bare = r.bare AND c.resource = r.resource
-		LEFT JOIN LATERAL (SELECT arrived, xml FROM
-			(SELECT arrived, xml, flags FROM message WHERE chat = c.id AND key = r.key ORDER BY seq DESC LIMIT 100) m
-			WHERE flags & 2 = r.side LIMIT 1) m ON r.key <> 0`
+		LEFT JOIN LATERAL (SELECT * FROM
+			(SELECT seq, flags, arrived, xml FROM message WHERE chat = c.id AND key = r.key ORDER BY seq DESC LIMIT 100) m
+			WHERE flags & 2 = r.side ORDER BY seq DESC LIMIT 16) m ON r.key <> 0`
 
 	// Not locked: the foreign key of a new row says if its owner goes meanwhile.
 	readOwners = "SELECT jid, id FROM owner WHERE jid = ANY ($1)"
@@ -30,22 +30,38 @@ const (
 	takeTexts = "SELECT nextval('text_id_seq') FROM generate_series(1, $1)"
 )
 
-// questions are the arguments of readChats.
+// question asks for a chat and, unless both are nil, for an earlier message.
+type question struct {
+	chat    *chat
+	message *storage.Message // like this one
+	read    *read            // that it marks
+}
+
+// read is a storage.Read.
+type read struct {
+	*storage.Read
+	seq int64 // of the message that is meant, if that was there before the group
+}
+
+// questions are those of readChats, and its arguments.
 type questions struct {
-	chats                    []*chat
-	messages                 []*storage.Message // whose key is asked for; nil: none
+	asked                    []question
 	owners, bares, resources []string
 	keys                     []int64
 	sides                    []int16
 }
 
-func (q *questions) add(c *chat, m *storage.Message) {
-	q.chats, q.messages = append(q.chats, c), append(q.messages, m)
-	q.owners = append(q.owners, c.name.owner.String())
-	q.bares, q.resources = append(q.bares, c.name.chat.Bare().String()), append(q.resources, c.name.chat.Resource())
+func (q *questions) add(n question) {
+	q.asked = append(q.asked, n)
+	name := n.chat.name
+	q.owners = append(q.owners, name.owner.String())
+	q.bares, q.resources = append(q.bares, name.chat.Bare().String()), append(q.resources, name.chat.Resource())
 	key, side := int64(0), int16(0)
-	if m != nil {
-		key, side = storage.Key(m.ID), int16(m.Flags&storage.FromOwner)
+	switch {
+	case n.message != nil:
+		key, side = storage.Key(n.message.ID), int16(n.message.Flags&storage.FromOwner)
+	case n.read != nil:
+		key = storage.Key(n.read.ID)
 	}
 	q.keys, q.sides = append(q.keys, key), append(q.sides, side)
 }
@@ -61,9 +77,11 @@ func newGroup(runs []*storage.Run) *group {
 			case *storage.Mark:
 				g.logs[w.Owner.Bare()] = nil
 			case *storage.Read:
-				g.noteChat(w.Owner, w.Chat, nil)
+				r := &read{Read: w}
+				g.reads = append(g.reads, r)
+				g.noteChat(w.Owner, w.Chat, question{read: r}).isRead = true
 			case *storage.Retraction:
-				g.noteChat(w.Owner, w.Chat, nil)
+				g.noteChat(w.Owner, w.Chat, question{})
 			case *storage.Stream:
 				if g.owners == nil {
 					g.owners = make(map[jid.JID]int64)
@@ -89,19 +107,19 @@ func (g *group) noteMessage(m *storage.Message) {
 		g.text = m.Text
 		g.texts++
 	}
-	unique := m
-	if !m.Flags.Has(storage.Unique) || m.ID == "" {
-		unique = nil
+	var q question
+	if m.Flags.Has(storage.Unique) && m.ID != "" {
+		q.message = m
 	}
-	g.noteChat(m.Owner, m.Chat, unique).rows++
+	g.noteChat(m.Owner, m.Chat, q).rows++
 }
 
-// noteChat asks for a chat, and for an earlier message like m.
-func (g *group) noteChat(owner, peer jid.JID, m *storage.Message) *chat {
+// noteChat asks for a chat, and what else the question says.
+func (g *group) noteChat(owner, peer jid.JID, q question) *chat {
 	name := chatName{owner.Bare(), peer}
 	g.logs[name.owner] = nil
 	c := g.chats[name]
-	if c != nil && m == nil {
+	if c != nil && q == (question{}) {
 		return c
 	}
 	if c == nil {
@@ -111,7 +129,8 @@ func (g *group) noteChat(owner, peer jid.JID, m *storage.Message) *chat {
 		}
 		g.chats[name] = c
 	}
-	g.ask.add(c, m)
+	q.chat = c
+	g.ask.add(q)
 	return c
 }
 
@@ -157,18 +176,28 @@ func (g *group) begin(ctx context.Context, conn *pgxpool.Conn) error {
 func (g *group) scanChats(rows pgx.Rows) error {
 	var n int64
 	var e chat
+	var seq *int64
+	var flags *storage.Flags
 	var arrived *time.Time
 	var xml []byte
-	_, err := pgx.ForEachRow(rows, []any{&n, &e.ID, &e.owner, &e.isNew, &e.Stored, &e.Last, &e.Shown, &e.ShownID, &e.Unread, &e.Read, &arrived, &xml}, func() error {
-		c, m := g.ask.chats[n-1], g.ask.messages[n-1]
-		if c.owner == 0 {
+	_, err := pgx.ForEachRow(rows, []any{&n, &e.ID, &e.owner, &e.isNew, &e.Stored, &e.Last, &e.Shown, &e.ShownID, &e.Unread, &e.Read,
+		&seq, &flags, &arrived, &xml}, func() error {
+		q := g.ask.asked[n-1]
+		if c := q.chat; c.owner == 0 {
 			c.Chat, c.owner, c.isNew = e.Chat, e.owner, e.isNew
 		}
-		if arrived != nil && m.Arrived.Sub(*arrived) <= uniqueFor && storage.HasID(xml, m.ID) {
+		switch {
+		case seq == nil:
+		// A tombstone has no origin-id any more.
+		case q.read != nil:
+			if flags.Has(storage.Tombstone) || storage.HasID(xml, q.read.ID) {
+				q.read.seq = max(q.read.seq, *seq)
+			}
+		case q.message.Arrived.Sub(*arrived) <= uniqueFor && (flags.Has(storage.Tombstone) || storage.HasID(xml, q.message.ID)):
 			if g.known == nil {
 				g.known = make(map[*storage.Message]bool)
 			}
-			g.known[m] = true
+			g.known[q.message] = true
 		}
 		return nil
 	})

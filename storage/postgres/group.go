@@ -40,7 +40,7 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 		return fmt.Errorf("begin write group: %w", mapError(err))
 	}
 	b := g.add(runs)
-	if b.Len() == 0 && len(g.retractions) == 0 {
+	if b.Len() == 0 && len(g.revisions) == 0 {
 		rollback(ctx, conn)
 		return nil
 	}
@@ -50,7 +50,7 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 			return fmt.Errorf("commit write group: %w", err)
 		}
 	}
-	if g.revises() {
+	if len(g.revisions) > 0 {
 		if b, err = g.revise(ctx, conn, b); err != nil {
 			rollback(ctx, conn)
 			return fmt.Errorf("write group: %w", mapError(err))
@@ -89,14 +89,15 @@ type group struct {
 	ask    questions
 
 	messages int                       // how many it has
+	reads    []*read                   // in order
 	known    map[*storage.Message]bool // that stood in the archive before
-	added    map[sent]time.Time        // by the group itself, and when that arrived
+	added    map[sent]*storage.Message // by the group itself: the latest one
 	text     *storage.Text             // the latest one that was noted: copies follow each other
 	texts    int                       // how many entries of the search it may need
 	free     []int64                   // numbers for them, in order
 
-	replaced    replacedRows
-	retractions []*retraction
+	revisions   []*revision
+	retractions int // of them
 }
 
 type chatName struct{ owner, chat jid.JID }
@@ -107,7 +108,9 @@ type chat struct {
 	name  chatName
 	owner int64 // 0: there is no such owner
 	isNew bool
-	rows  int // messages of the group
+
+	rows   int  // messages of the group
+	isRead bool // by a Read of the group
 }
 
 // stored reports whether the chat has a row, at the end of the group.

@@ -29,11 +29,10 @@ const (
 			WHERE message.owner = done.owner AND message.seq = done.seq AND done.flags & 1 <> 0)
 		SELECT owner, count(*), sum(size) FROM done WHERE flags & 4 <> 0 GROUP BY owner`
 
-	// The first row that an owner has not got, out of ranges that are not confirmed.
-	firstPending = `SELECT r.owner, min(m.seq) FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS r (owner, first, last)
-		CROSS JOIN LATERAL (SELECT seq FROM message
-			WHERE owner = r.owner AND seq BETWEEN r.first AND r.last AND flags & 2 = 0 ORDER BY seq LIMIT 1) m
-		GROUP BY r.owner`
+	// The first row of each range, which is not confirmed, that its owner has not got.
+	firstPending = `SELECT r.owner, r.first, r.last, coalesce((SELECT seq FROM message
+			WHERE owner = r.owner AND seq BETWEEN r.first AND r.last AND flags & 2 = 0 ORDER BY seq LIMIT 1), 0)
+		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS r (owner, first, last)`
 
 	// The condition on flags is that of the index.
 	oldWaiting = "SELECT owner, seq FROM message WHERE arrived < $1 AND flags & 4 <> 0 ORDER BY arrived LIMIT $2"
@@ -145,8 +144,12 @@ func (c *confirmation) write(ctx context.Context, t pgx.Tx) (waited int64, err e
 	})
 	b.Queue(firstPending, gaps.owners, gaps.first, gaps.last).Query(func(rows pgx.Rows) error {
 		var owner, seq int64
-		_, err := pgx.ForEachRow(rows, []any{&owner, &seq}, func() error {
-			pending[owner] = seq
+		var gap storage.Range
+		_, err := pgx.ForEachRow(rows, []any{&owner, &gap.First, &gap.Last, &seq}, func() error {
+			byOwner[owner].Join(gap, seq)
+			if was := pending[owner]; seq > 0 && (was == 0 || seq < was) {
+				pending[owner] = seq
+			}
 			return nil
 		})
 		return err

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -10,26 +11,21 @@ import (
 )
 
 const (
-	// The newest message t of a chat with a key, of one side, below a row. How far it
-	// looks is bounded, for those who give all their messages one id.
-	newest = ` CROSS JOIN LATERAL (SELECT * FROM
-			(SELECT seq, flags, text, xml FROM message WHERE chat = r.chat AND key = r.key AND seq < r.below ORDER BY seq DESC LIMIT 100) m
-			WHERE flags & 2 = r.side LIMIT 1) t`
-	// That message, and what corrects it below the row: the newest of many.
-	andCorrections = newest + ` CROSS JOIN LATERAL (
-			SELECT t.seq, t.flags, t.text, t.xml, false AS correction
+	// The newest messages of a chat with a key, of one side, below a row, and what
+	// corrects them: the key alone does not tell which one is meant. How far it looks is
+	// bounded, for those who give all their messages one id, or correct one for ever.
+	readRevised = `SELECT r.n, m.seq, m.flags, coalesce(m.text, 0), m.xml, m.correction
+		FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::bigint[], $5::boolean[]) WITH ORDINALITY
+			AS r (chat, key, side, below, retracted, n)
+		CROSS JOIN LATERAL (
+			(SELECT *, false AS correction FROM
+				(SELECT seq, flags, text, xml FROM message WHERE chat = r.chat AND key = r.key AND seq < r.below ORDER BY seq DESC LIMIT 100) k
+				WHERE flags & 2 = r.side ORDER BY seq DESC LIMIT 16)
 			UNION ALL
-			(SELECT seq, flags, text, xml, true FROM message
-				WHERE chat = r.chat AND ref = r.key AND seq > t.seq AND seq < r.below AND flags & 2 = r.side ORDER BY seq DESC LIMIT 100)) m`
-
-	readReplaced = `SELECT r.owner, m.seq, m.text
-		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[]) AS r (owner, chat, key, side, below)` +
-		andCorrections + " WHERE m.text IS NOT NULL"
-
-	readRetracted = `SELECT r.n, m.seq, m.flags, coalesce(m.text, 0), m.xml, m.correction
-		FROM (SELECT *, 9223372036854775807 AS below
-			FROM unnest($1::bigint[], $2::bigint[], $3::smallint[]) WITH ORDINALITY AS r (chat, key, side, n)) r` +
-		andCorrections + " WHERE m.flags & 128 = 0 ORDER BY r.n, m.correction"
+			SELECT *, true FROM
+				(SELECT seq, flags, text, xml FROM message WHERE chat = r.chat AND ref = r.key AND seq < r.below ORDER BY seq DESC LIMIT 100) k
+				WHERE flags & 2 = r.side AND (r.retracted OR text IS NOT NULL)) m
+		ORDER BY r.n, m.correction, m.seq DESC`
 	// What Reads of the group have changed.
 	readUnread = "SELECT id, unread, read FROM chat WHERE id = ANY ($1)"
 
@@ -40,53 +36,45 @@ const (
 		WHERE message.owner = m.owner AND message.seq = m.seq`
 )
 
-// replacedRows are the arguments of readReplaced.
-type replacedRows struct {
-	owners, chats, keys, below []int64
-	sides                      []int16
+// revision is a message of a chat that others refer to.
+type revision struct {
+	log        *storage.Log
+	chat       *chat
+	id         string
+	side       storage.Flags       // FromOwner or 0
+	below      int64               // its seq is smaller
+	retraction *storage.Retraction // nil: it is corrected
+	seq        int64               // 0: not found
 }
 
-func (r *replacedRows) add(owner, chat, key int64, m *storage.Message) {
-	r.owners, r.chats, r.keys = append(r.owners, owner), append(r.chats, chat), append(r.keys, key)
-	r.sides, r.below = append(r.sides, int16(m.Flags&storage.FromOwner)), append(r.below, m.Seq)
+// replace takes a correction for later, when all messages have been added.
+func (g *group) replace(l *storage.Log, c *chat, m *storage.Message) {
+	g.revisions = append(g.revisions, &revision{log: l, chat: c, id: m.Replaces, side: m.Flags & storage.FromOwner, below: m.Seq})
 }
 
-// retraction is a storage.Retraction from a chat that there is.
-type retraction struct {
-	*storage.Retraction
-	log   *storage.Log
-	chat  *chat
-	found bool // the message that is meant
-}
-
-// retract takes a retraction for later, when all messages have been added.
+// retract takes a retraction for later, if there is such a chat.
 func (g *group) retract(w *storage.Retraction) {
 	owner := w.Owner.Bare()
-	if l, c := g.logs[owner], g.chats[chatName{owner, w.Chat}]; l != nil && c.stored() && w.ID != "" {
-		g.retractions = append(g.retractions, &retraction{Retraction: w, log: l, chat: c})
+	l, c := g.logs[owner], g.chats[chatName{owner, w.Chat}]
+	if l == nil || !c.stored() || w.ID == "" {
+		return
 	}
+	r := &revision{log: l, chat: c, id: w.ID, below: math.MaxInt64, retraction: w}
+	if w.FromOwner {
+		r.side = storage.FromOwner
+	}
+	g.revisions = append(g.revisions, r)
+	g.retractions++
 }
-
-// revises reports whether messages of the group change what is there.
-func (g *group) revises() bool { return len(g.replaced.chats) > 0 || len(g.retractions) > 0 }
 
 // revise sends what has been queued and reads what is corrected or retracted. It
 // returns the statements for that.
 func (g *group) revise(ctx context.Context, conn *pgxpool.Conn, b *pgx.Batch) (*pgx.Batch, error) {
 	t := tombstones{rows: make(map[row]bool)}
-	if r := &g.replaced; len(r.chats) > 0 {
-		b.Queue(readReplaced, r.owners, r.chats, r.keys, r.sides, r.below).Query(func(rows pgx.Rows) error {
-			var owner, seq, text int64
-			_, err := pgx.ForEachRow(rows, []any{&owner, &seq, &text}, func() error {
-				t.hidden.add(owner, seq, text)
-				return nil
-			})
-			return err
-		})
+	if g.retractions > 0 {
+		g.queueUnread(b)
 	}
-	if len(g.retractions) > 0 {
-		g.queueRetractions(b, &t)
-	}
+	g.queueRevisions(b, &t)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return nil, err
 	}
@@ -102,10 +90,8 @@ func (g *group) revise(ctx context.Context, conn *pgxpool.Conn, b *pgx.Batch) (*
 	return b, nil
 }
 
-func (g *group) queueRetractions(b *pgx.Batch, t *tombstones) {
-	var chats, keys []int64
-	var sides []int16
-	byID := make(map[int64]*chat)
+// queueUnread asks what Reads of the group have changed. The books have been queued.
+func (g *group) queueUnread(b *pgx.Batch) {
 	for _, c := range g.chats {
 		c.isNew = c.isNew && !c.Changed // it has been stored by now
 		c.Changed = false
@@ -115,14 +101,13 @@ func (g *group) queueRetractions(b *pgx.Batch, t *tombstones) {
 			l.Changed = false
 		}
 	}
-	for _, r := range g.retractions {
-		chats, keys = append(chats, r.chat.ID), append(keys, storage.Key(r.ID))
-		side := storage.Flags(0)
-		if r.FromOwner {
-			side = storage.FromOwner
+	var chats []int64
+	byID := make(map[int64]*chat)
+	for _, r := range g.revisions {
+		if r.retraction != nil && byID[r.chat.ID] == nil {
+			chats = append(chats, r.chat.ID)
+			byID[r.chat.ID] = r.chat
 		}
-		sides = append(sides, int16(side))
-		byID[r.chat.ID] = r.chat
 	}
 	b.Queue(readUnread, chats).Query(func(rows pgx.Rows) error {
 		var id, unread, read int64
@@ -132,7 +117,17 @@ func (g *group) queueRetractions(b *pgx.Batch, t *tombstones) {
 		})
 		return err
 	})
-	b.Queue(readRetracted, chats, keys, sides).Query(func(rows pgx.Rows) error {
+}
+
+func (g *group) queueRevisions(b *pgx.Batch, t *tombstones) {
+	n := len(g.revisions)
+	chats, keys, below := make([]int64, n), make([]int64, n), make([]int64, n)
+	sides, retracted := make([]int16, n), make([]bool, n)
+	for i, r := range g.revisions {
+		chats[i], keys[i], below[i] = r.chat.ID, storage.Key(r.id), r.below
+		sides[i], retracted[i] = int16(r.side), r.retraction != nil
+	}
+	b.Queue(readRevised, chats, keys, sides, below, retracted).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var n, seq, text int64
 			var flags storage.Flags
@@ -141,7 +136,11 @@ func (g *group) queueRetractions(b *pgx.Batch, t *tombstones) {
 			if err := rows.Scan(&n, &seq, &flags, &text, &xml, &correction); err != nil {
 				return err
 			}
-			if r := g.retractions[n-1]; r.means(xml, correction) {
+			switch r := g.revisions[n-1]; {
+			case !r.means(seq, flags, xml, correction):
+			case r.retraction == nil:
+				t.hidden.add(r.log.Owner, seq, text)
+			case !flags.Has(storage.Tombstone):
 				t.add(r, seq, text, flags, xml)
 			}
 		}
@@ -149,14 +148,17 @@ func (g *group) queueRetractions(b *pgx.Batch, t *tombstones) {
 	})
 }
 
-// means reports whether a row is the message or, behind it, a correction of it: the
-// key alone does not tell.
-func (r *retraction) means(xml []byte, correction bool) bool {
-	if correction {
-		return r.found && storage.Corrects(xml, r.ID)
+// means reports whether a row is the message or, behind it, a correction of it.
+func (r *revision) means(seq int64, flags storage.Flags, xml []byte, correction bool) bool {
+	switch {
+	case correction:
+		return r.seq != 0 && seq > r.seq && storage.Corrects(xml, r.id)
+	// A tombstone has no origin-id any more.
+	case r.seq == 0 && (flags.Has(storage.Tombstone) || storage.HasID(xml, r.id)):
+		r.seq = seq
+		return true
 	}
-	r.found = storage.HasID(xml, r.ID)
-	return r.found
+	return false
 }
 
 // row names a row of message.
@@ -174,9 +176,9 @@ type tombstones struct {
 	hidden       hiddenRows
 }
 
-func (t *tombstones) add(r *retraction, seq, text int64, flags storage.Flags, xml []byte) {
+func (t *tombstones) add(r *revision, seq, text int64, flags storage.Flags, xml []byte) {
 	at := row{r.log, seq}
-	stone := storage.TombstoneXML(xml, r.Element)
+	stone := storage.TombstoneXML(xml, r.retraction.Element)
 	if stone == nil || t.rows[at] {
 		return
 	}

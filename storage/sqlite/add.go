@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	messageColumns = "INTO message (id, tag, flags, chat, key, ref, text, peer, arrived, xml) VALUES (?1, "
-	addMessage     = "INSERT " + messageColumns + "?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+	// Without numbers: the driver looks those up by their names.
+	messageColumns = "INTO message (id, tag, flags, chat, key, ref, text, peer, arrived, xml) VALUES (?, "
+	addMessage     = "INSERT " + messageColumns + "?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	// A row whose sender may have sent it before: a tag that must not be NULL is, and
 	// no row is added.
 	addUnique = "INSERT OR IGNORE " + messageColumns + `CASE WHEN EXISTS (SELECT 1 FROM
-			(SELECT id FROM message WHERE chat = ?4 AND key = ?5 ORDER BY id DESC LIMIT 100) k JOIN message m ON m.id = k.id
-			WHERE m.flags & 2 = ?3 & 2 AND m.arrived >= ?11) THEN NULL ELSE ?2 END,
-		?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)`
-	readSame = `SELECT m.xml FROM (SELECT id FROM message WHERE chat = ?1 AND key = ?2 ORDER BY id DESC LIMIT 100) k
+			(SELECT id FROM message WHERE chat = ? AND key = ? ORDER BY id DESC LIMIT 100) k JOIN message m ON m.id = k.id
+			WHERE m.flags & 2 = ? AND m.arrived >= ?) THEN NULL ELSE ? END, ?, ?, ?, ?, ?, ?, ?, ?)`
+	readSame = `SELECT m.flags, m.xml FROM (SELECT id FROM message WHERE chat = ?1 AND key = ?2 ORDER BY id DESC LIMIT 100) k
 		JOIN message m ON m.id = k.id WHERE m.flags & 2 = ?3 & 2 AND m.arrived >= ?4 ORDER BY m.id DESC LIMIT 16`
 )
 
@@ -41,8 +41,12 @@ func (g *group) add(m *storage.Message) (refused, err error) {
 		}
 		chatWas = *c
 	}
-	if err := l.Add(m, c); err != nil {
-		return err, nil
+	if full := l.Add(m, c); full != nil {
+		// What comes again is not one too many.
+		if known, err := g.known(c, m); err != nil || !known {
+			return full, err
+		}
+		return storage.ErrExists, nil
 	}
 	added, err := g.insert(l, c, m)
 	if err != nil {
@@ -61,8 +65,8 @@ func (g *group) add(m *storage.Message) (refused, err error) {
 
 // insert adds the row of a message; false: its chat has it already.
 func (g *group) insert(l *storage.Log, c *storage.Chat, m *storage.Message) (added bool, err error) {
-	row := []any{rowID(l.Owner, m.Seq), m.Tag, int64(m.Flags &^ storage.Unique), nil, nil, nil, nil,
-		m.Peer.String(), m.Arrived.UnixMicro(), m.XML}
+	row := append(g.row[:0], rowID(l.Owner, m.Seq), m.Tag, int64(m.Flags&^storage.Unique), nil, nil, nil, nil,
+		m.Peer.String(), m.Arrived.UnixMicro(), m.XML)
 	unique := false
 	if c != nil {
 		if c.ID == 0 {
@@ -85,7 +89,7 @@ func (g *group) insert(l *storage.Log, c *storage.Chat, m *storage.Message) (add
 		}
 	}
 	if unique {
-		added, err = g.insertUnique(m, append(row, m.Arrived.Add(-uniqueFor).UnixMicro()))
+		added, err = g.insertUnique(c, m, row)
 	} else {
 		_, err = g.t.exec(addMessage, row...)
 		added = err == nil
@@ -96,28 +100,40 @@ func (g *group) insert(l *storage.Log, c *storage.Chat, m *storage.Message) (add
 	return added, err
 }
 
-func (g *group) insertUnique(m *storage.Message, row []any) (added bool, err error) {
-	if err := affected(g.t.exec(addUnique, row...)); err != storage.ErrNotFound {
+func (g *group) insertUnique(c *storage.Chat, m *storage.Message, row []any) (added bool, err error) {
+	side, since := int64(m.Flags&storage.FromOwner), m.Arrived.Add(-uniqueFor).UnixMicro()
+	args := append(g.args[:0], row[0], row[3], row[4], side, since)
+	if err := affected(g.t.exec(addUnique, append(args, row[1:]...)...)); err != storage.ErrNotFound {
 		return err == nil, err
 	}
 	// The chat has a row with the same key, or the database refuses this one.
-	known := false
-	rows, err := g.t.query(readSame, row[3], row[4], row[2], row[10])
+	if known, err := g.known(c, m); err != nil || known {
+		return false, err
+	}
+	_, err = g.t.exec(addMessage, row...)
+	return err == nil, err
+}
+
+// known reports whether a chat has a message, which is not to be stored again.
+func (g *group) known(c *storage.Chat, m *storage.Message) (known bool, err error) {
+	if c == nil || c.ID == 0 || m.ID == "" || !m.Flags.Has(storage.Unique) {
+		return false, nil
+	}
+	rows, err := g.t.query(readSame, c.ID, storage.Key(m.ID), int64(m.Flags), m.Arrived.Add(-uniqueFor).UnixMicro())
 	err = eachRow(rows, err, func(rows *sql.Rows) error {
+		var flags storage.Flags
 		var xml []byte
-		if err := rows.Scan(&xml); err != nil {
+		if err := rows.Scan(&flags, &xml); err != nil {
 			return err
 		}
-		if known = storage.HasID(xml, m.ID); known {
+		// A tombstone has no origin-id any more.
+		if known = flags.Has(storage.Tombstone) || storage.HasID(xml, m.ID); known {
 			return errFound
 		}
 		return nil
 	})
 	if known {
-		return false, nil
-	} else if err != nil {
-		return false, err
+		err = nil
 	}
-	_, err = g.t.exec(addMessage, row[:10]...)
-	return err == nil, err
+	return known, err
 }

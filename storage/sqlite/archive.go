@@ -16,12 +16,6 @@ const (
 	archiveBackward = "SELECT id, tag, flags, peer, arrived, xml FROM message WHERE id >= ? AND id <= ? AND flags & 1 ORDER BY id DESC LIMIT ?"
 	countRange      = "SELECT count(*) FROM message WHERE id >= ? AND id <= ? AND flags & 1"
 
-	// The rows of a chat: archived ones only. The index has all that they ask for,
-	// unless it is one peer of several.
-	chatForward   = "SELECT id FROM message WHERE chat = ? AND id >= ? AND id <= ? AND (?4 = '' OR peer = ?4) ORDER BY id LIMIT ?"
-	chatBackward  = "SELECT id FROM message WHERE chat = ? AND id >= ? AND id <= ? AND (?4 = '' OR peer = ?4) ORDER BY id DESC LIMIT ?"
-	countChatRows = "SELECT count(*) FROM message WHERE chat = ? AND id >= ? AND id <= ? AND (?4 = '' OR peer = ?4)"
-
 	// The join keeps the order of the list.
 	listedRows = `SELECT m.id, tag, flags, peer, arrived, xml
 		FROM json_each(?) j CROSS JOIN message m WHERE m.id = j.value AND flags & 1`
@@ -93,23 +87,6 @@ func (t *tx) seek(first, end, arrived int64) (behind int64, err error) {
 // ceilMicro is the first microsecond that is not before a time.
 func ceilMicro(at time.Time) int64 { return at.Add(time.Microsecond - time.Nanosecond).UnixMicro() }
 
-func (t *tx) selectChats(with jid.JID, s *selection) error {
-	s.byChat = true
-	if with.IsFull() {
-		s.peer = with.String()
-	}
-	rows, err := t.query("SELECT id, resource FROM chat WHERE owner = ? AND bare = ?", s.owner, with.Bare().String())
-	return eachRow(rows, err, func(rows *sql.Rows) error {
-		var id int64
-		var resource string
-		err := rows.Scan(&id, &resource)
-		if s.peer == "" || resource == "" || resource == with.Resource() {
-			s.chats = append(s.chats, id)
-		}
-		return err
-	})
-}
-
 // Archive calls fn for the rows that a query selects, in its order, until fn
 // returns an error, which Archive returns. The message is fn's to keep; its Chat is
 // not set.
@@ -155,34 +132,6 @@ func (t *tx) selected(s selection, q storage.ArchiveQuery) (*sql.Rows, error) {
 	return t.query(listedRows, list(ids))
 }
 
-// selectedIDs reads the numbers of a page of rows out of the index of chats. Of
-// several chats it takes a page each.
-func (t *tx) selectedIDs(s selection, q storage.ArchiveQuery) (ids []int64, err error) {
-	query := chatForward
-	if q.Backward {
-		query = chatBackward
-	}
-	for _, chat := range s.chats {
-		rows, err := t.query(query, chat, s.first, s.last, s.peer, q.Limit)
-		err = eachRow(rows, err, func(rows *sql.Rows) error {
-			var id int64
-			err := rows.Scan(&id)
-			ids = append(ids, id)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	if len(s.chats) > 1 {
-		slices.Sort(ids)
-		if q.Backward {
-			slices.Reverse(ids)
-		}
-	}
-	return ids[:min(len(ids), q.Limit)], nil
-}
-
 // CountArchive counts the rows that a query selects, whatever its Limit. It is
 // cheap for a whole archive, or all with one bare address.
 func (db *DB) CountArchive(ctx context.Context, q storage.ArchiveQuery) (n int64, err error) {
@@ -208,6 +157,11 @@ func (db *DB) CountArchive(ctx context.Context, q storage.ArchiveQuery) (n int64
 			return t.row(countRange, s.first, s.last).Scan(&n)
 		}
 		for _, chat := range s.chats {
+			if _, cut, err := t.bound(s, chat, false); err != nil {
+				return err
+			} else if cut {
+				return errPeerRows
+			}
 			var some int64
 			if err := t.row(countChatRows, chat, s.first, s.last, s.peer).Scan(&some); err != nil {
 				return err

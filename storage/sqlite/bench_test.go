@@ -21,9 +21,10 @@ func BenchmarkStore(b *testing.B) {
 	}
 }
 
-// TestAllocations is not parallel: the count is of the whole process.
+// TestAllocations is not parallel: the count is of the whole process. The race
+// detector has one more, because pools lose some of what they are given.
 func TestAllocations(t *testing.T) {
-	if n := storagetest.Allocations(t, newDatabase(t)); n > 24 {
+	if n := storagetest.Allocations(t, newDatabase(t)); n > 16 {
 		t.Errorf("%.1f allocations for each row", n)
 	}
 }

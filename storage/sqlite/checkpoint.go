@@ -9,11 +9,12 @@ import (
 
 const (
 	// checkpointPages is about how many pages may be in the log before they are
-	// copied into the database file.
-	checkpointPages = 1000
+	// copied into the database file. Most of what is written is written again soon,
+	// and copied once.
+	checkpointPages = 4000
 	// truncatePages is how long the log may get because readers keep it from
 	// being used again from its start; then writers wait for a moment.
-	truncatePages = 16 * checkpointPages
+	truncatePages = 4 * checkpointPages
 
 	pagesPerWrite = 8 // an estimate
 )

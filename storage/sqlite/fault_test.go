@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -83,6 +84,53 @@ func TestStuckDisk(t *testing.T) {
 		if r.Errs[0] == nil {
 			break
 		}
+	}
+}
+
+// TestMemoryPastDeadline: a group that has lost its transaction to the deadline and
+// goes on beside other changes leaves nothing behind.
+func TestMemoryPastDeadline(t *testing.T) {
+	t.Parallel()
+	var stuck atomic.Bool
+	release := make(chan struct{})
+	db := openAt(t, sqlite.Options{Path: filepath.Join(t.TempDir(), "a.db"), CommitTimeout: 500 * time.Millisecond,
+		BeforeCommit: func(ctx context.Context) error {
+			if stuck.Load() {
+				<-release
+				<-ctx.Done()
+			}
+			return nil
+		}})
+	if err := db.CreateAccount(t.Context(), romeo, nil); err != nil {
+		t.Fatal(err)
+	}
+	sent := func() *storage.Message {
+		for {
+			r := write(db, "x")
+			if r.Wait(); r.Errs[0] == nil {
+				return r.Writes[0].(*storage.Message)
+			}
+		}
+	}
+	first := sent()
+	stuck.Store(true)
+	lost := write(db, "lost")
+	if lost.Wait(); !errors.Is(lost.Errs[0], storage.ErrUnavailable) {
+		t.Fatalf("error is %v", lost.Errs[0])
+	}
+	stuck.Store(false)
+	var all sync.WaitGroup
+	all.Go(func() {
+		for i := range 20 {
+			if err := db.KV("test").Put(t.Context(), romeo, strconv.Itoa(i), nil); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	close(release)
+	all.Wait()
+	if m := sent(); m.Seq != first.Seq+1 {
+		t.Errorf("seq is %d behind %d", m.Seq, first.Seq)
 	}
 }
 

@@ -28,7 +28,7 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 	if err != nil {
 		return fmt.Errorf("begin write group: %w", mapError(err))
 	}
-	g := group{t: t, known: &db.memory, logs: make(map[jid.JID]*storage.Log), chats: make(map[chatName]*storage.Chat)}
+	g := group{t: t, past: &db.memory, logs: make(map[jid.JID]*storage.Log), chats: make(map[chatName]*storage.Chat)}
 	defer t.Rollback() // after a commit it does nothing
 	pages, err := g.addRuns(ctx, runs)
 	if err != nil {
@@ -52,7 +52,7 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 }
 
 func (g *group) addRuns(ctx context.Context, runs []*storage.Run) (pages int64, err error) {
-	if err := g.known.check(g.t); err != nil {
+	if err := g.past.check(g.t); err != nil {
 		return 0, err
 	}
 	forgetTexts(runs)
@@ -84,9 +84,13 @@ func (g *group) addRuns(ctx context.Context, runs []*storage.Run) (pages int64, 
 			}
 			switch w := w.(type) {
 			case *storage.Read:
-				err = g.read(w)
+				if !w.By.Refused() {
+					err = g.read(w)
+				}
 			case *storage.Retraction:
-				err = g.retract(w)
+				if !w.By.Refused() {
+					err = g.retract(w)
+				}
 			}
 			if err != nil {
 				return 0, err
@@ -110,10 +114,12 @@ func forgetTexts(runs []*storage.Run) {
 // group is a write group in its transaction.
 type group struct {
 	t     *tx
-	known *memory
+	past  *memory
 	logs  map[jid.JID]*storage.Log // of the group; nil: there is no such owner
 	chats map[chatName]*storage.Chat
-	size  int64 // of the rows added
+	size  int64   // of the rows added
+	row   [10]any // scratch: the values of one
+	args  [14]any // and with what makes it unique
 
 	texts    []*storage.Text // new ones, in order of their numbers, without gaps
 	nextText int64           // 0: not known
@@ -153,7 +159,7 @@ func (g *group) log(owner jid.JID) (*storage.Log, error) {
 	if l, ok := g.logs[owner]; ok {
 		return l, nil
 	}
-	l := g.known.log(owner)
+	l := g.past.log(owner)
 	if l == nil {
 		var err error
 		if l, err = findLog(g.t, owner); err != nil {
@@ -170,7 +176,7 @@ func (g *group) chat(l *storage.Log, chat jid.JID) (*storage.Chat, error) {
 	if c := g.chats[name]; c != nil {
 		return c, nil
 	}
-	c := g.known.chat(name)
+	c := g.past.chat(name)
 	if c == nil {
 		var err error
 		c, err = scanChat(g.t.row(chatByName, l.Owner, chat.Bare().String(), chat.Resource()))

@@ -20,7 +20,10 @@ const (
 		WHERE t.id > ? ORDER BY t.id LIMIT ?`
 
 	// A text may be gone since it was read.
-	addWords = "INSERT INTO word (rowid, words) SELECT id, ?2 FROM text WHERE id = ?1"
+	presentTexts = "SELECT id FROM text WHERE id BETWEEN ? AND ?"
+	// With a SELECT in place of VALUES each row would become a segment of its own: FTS5
+	// flushes what it holds before any statement that may add several rows.
+	addWords = "INSERT INTO word (rowid, words) VALUES (?, ?)"
 )
 
 // entry is a text on its way into the index.
@@ -91,13 +94,32 @@ func (t *tx) index(done int64, batch []entry) error {
 	if now, err := t.indexed(); err != nil || now != done {
 		return err
 	}
+	first, last := batch[0].id, batch[len(batch)-1].id
+	present, err := t.presentTexts(first, last)
+	if err != nil {
+		return err
+	}
 	for _, e := range batch {
+		if !present[e.id] {
+			continue
+		}
 		if _, err := t.exec(addWords, e.id, e.words); err != nil {
 			return err
 		}
 	}
-	_, err := t.exec(setIndexed, batch[len(batch)-1].id)
+	_, err = t.exec(setIndexed, last)
 	return err
+}
+
+func (t *tx) presentTexts(first, last int64) (map[int64]bool, error) {
+	present := make(map[int64]bool)
+	rows, err := t.query(presentTexts, first, last)
+	return present, eachRow(rows, err, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		present[id] = true
+		return err
+	})
 }
 
 // indexed returns the number up to which texts are in the index.

@@ -121,6 +121,13 @@ func confirm(t *tx, owner int64, ranges []storage.Range) error {
 			return err
 		}
 	}
+	for _, gap := range l.Gaps(fresh) {
+		seq, err := pendingIn(t, l, gap)
+		if err != nil {
+			return err
+		}
+		l.Join(gap, seq)
+	}
 	pending, err := firstPending(t, l)
 	if err != nil {
 		return err
@@ -156,12 +163,20 @@ func take(t *tx, l *storage.Log, r storage.Range) error {
 // there is none.
 func firstPending(t *tx, l *storage.Log) (seq int64, err error) {
 	for _, gap := range l.Confirmed.Without(storage.Range{First: l.Delivered + 1, Last: l.Next - 1}) {
-		err := t.row(nextPending, rowID(l.Owner, gap.First), rowID(l.Owner, gap.Last)).Scan(&seq)
-		if err != sql.ErrNoRows {
-			return rowSeq(seq), err
+		if seq, err = pendingIn(t, l, gap); err != nil || seq != 0 {
+			return seq, err
 		}
 	}
 	return 0, nil
+}
+
+// pendingIn is firstPending for what is not confirmed.
+func pendingIn(t *tx, l *storage.Log, gap storage.Range) (seq int64, err error) {
+	err = t.row(nextPending, rowID(l.Owner, gap.First), rowID(l.Owner, gap.Last)).Scan(&seq)
+	if err == sql.ErrNoRows {
+		return 0, nil
+	}
+	return rowSeq(seq), err
 }
 
 // CountMessages counts what nobody took when it came, and nobody has confirmed.

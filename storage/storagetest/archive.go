@@ -381,4 +381,13 @@ func unique(t *testing.T, d Database) {
 	other.ID = "other"
 	other.XML = bytes.ReplaceAll(other.XML, []byte("origin'"), []byte("other'"))
 	wantErrors(t, write(s, &other), nil)
+
+	// What has been retracted does not come back, though a tombstone has no origin-id.
+	gone := archived(nurse, "gone", "x")
+	gone.XML = []byte("<message><origin-id xmlns='urn:xmpp:sid:0' id='gone'/></message>")
+	gone.Flags |= storage.Unique
+	same = *gone
+	wantErrors(t, write(s, gone), nil)
+	wantErrors(t, write(s, retraction(romeo, nurse, false, "gone")), nil)
+	wantErrors(t, write(s, &same), storage.ErrExists)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +36,9 @@ func Benchmark(b *testing.B, s Store) {
 		b.Run(fmt.Sprintf("Archive/messages=%d/pairs=%d", c.messages, c.pairs), func(b *testing.B) {
 			benchmarkArchive(b, s, owners[:2*c.pairs], c.messages)
 		})
+	}
+	for _, batch := range []int{64, 256, 1024} {
+		b.Run(fmt.Sprintf("Index/rows=%d", batch), func(b *testing.B) { benchmarkIndex(b, s, owners, batch) })
 	}
 	for _, with := range []jid.JID{{}, owners[1]} {
 		b.Run(fmt.Sprintf("Page/rows=50/with=%v", !with.IsZero()), func(b *testing.B) {
@@ -137,6 +141,47 @@ func benchmarkArchive(b *testing.B, s Store, owners []jid.JID, size int) {
 			if err != nil {
 				b.Fatal(err)
 			}
+		}
+	}
+	b.ReportMetric(float64((cpu()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
+}
+
+// benchmarkIndex puts texts of ten words into the index; ns/op is per text.
+func benchmarkIndex(b *testing.B, s Store, owners []jid.JID, batch int) {
+	random := rand.New(rand.NewPCG(1, 2))
+	words := rand.NewZipf(random, 1.15, 6, 60_000)
+	for n := batch; n == batch; { // those of others
+		var err error
+		if n, err = s.IndexTexts(context.Background(), batch, wordsOf); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for i := 0; i < b.N; {
+		var r storage.Run
+		for ; i < b.N && len(r.Writes) < 800; i++ {
+			body := fmt.Sprint("w", words.Uint64())
+			for range 9 {
+				body += fmt.Sprint(" w", words.Uint64())
+			}
+			from := random.IntN(len(owners))
+			for _, m := range exchange(owners[from], owners[from^1], fmt.Sprintf("%d-%d", time.Now().UnixNano(), i), body, noon) {
+				r.Writes = append(r.Writes, m)
+			}
+		}
+		s.Join(&r)
+		r.Wait()
+		for _, err := range r.Errs {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ResetTimer()
+	start := cpu()
+	for n := batch; n == batch; {
+		var err error
+		if n, err = s.IndexTexts(context.Background(), batch, wordsOf); err != nil {
+			b.Fatal(err)
 		}
 	}
 	b.ReportMetric(float64((cpu()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")

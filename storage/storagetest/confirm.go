@@ -166,6 +166,51 @@ func manyRanges(t *testing.T, d Database) {
 	wantCount(t, s, romeo, 0)
 }
 
+// joinedRanges: the owner's own rows do not count among the parts of a set of confirmed
+// rows, wherever they stand.
+func joinedRanges(t *testing.T, d Database) {
+	s := openWith(t, d, Options{}, romeo)
+	const talks = storage.MaxRanges + 100
+	run := storage.Run{Writes: []storage.Write{archived(juliet, "first", "x")}}
+	own := func(id string) {
+		m := archived(juliet, id, "x")
+		m.Flags |= storage.FromOwner
+		run.Writes = append(run.Writes, m)
+	}
+	var confirmed []storage.Range
+	for i := range talks {
+		own(fmt.Sprint("own ", i))
+		run.Writes = append(run.Writes, archived(juliet, fmt.Sprint(i), "x"))
+		seq := int64(len(run.Writes))
+		confirmed = append(confirmed, storage.Range{First: seq, Last: seq})
+	}
+	own("last")
+	own("very last")
+	last := archived(juliet, "last", "x")
+	run.Writes = append(run.Writes, last)
+	for _, err := range write(s, run.Writes...) {
+		must(t, err)
+	}
+	// The even ones first, downwards, then the others.
+	for _, odd := range []int{0, 1} {
+		for i := len(confirmed) - 1; i >= 0; i-- {
+			if i%2 == odd && (i < 10 || i >= talks-10) {
+				must(t, s.ConfirmMessages(t.Context(), []storage.Confirmed{{Owner: romeo, Ranges: confirmed[i : i+1]}}))
+			}
+		}
+	}
+	must(t, s.ConfirmMessages(t.Context(), []storage.Confirmed{{Owner: romeo, Ranges: confirmed}}))
+	if got := seqs(pending(t, s, romeo, 0, 10)); !slices.Equal(got, []int64{1, last.Seq}) {
+		t.Errorf("pending: %v, want 1 and %d", got, last.Seq)
+	}
+	confirm(t, s, romeo, 1, 1)
+	if got := seqs(pending(t, s, romeo, 0, 10)); !slices.Equal(got, []int64{last.Seq}) {
+		t.Errorf("pending: %v, want %d", got, last.Seq)
+	}
+	confirm(t, s, romeo, last.Seq, last.Seq)
+	wantCount(t, s, romeo, 0)
+}
+
 // oldArchived: what waits for too long stays in the archive, and is not pending.
 func oldArchived(t *testing.T, d Database) {
 	s := openWith(t, d, Options{}, romeo)

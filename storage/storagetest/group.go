@@ -251,6 +251,51 @@ func groupTriesAgain(t *testing.T, d Database) {
 	}
 }
 
+// groupRemembers: what a failed group has counted, of logs and chats that were known
+// before it, is not counted.
+func groupRemembers(t *testing.T, d Database) {
+	var failures atomic.Int64
+	s := openWith(t, d, Options{BeforeCommit: func(context.Context) error {
+		if failures.Add(-1) >= 0 {
+			return fmt.Errorf("no: %w", storage.ErrUnavailable)
+		}
+		return nil
+	}}, romeo, juliet)
+	send := func(id string, after int64) *storage.Message {
+		t.Helper()
+		failures.Store(after)
+		copies := exchange(juliet, romeo, id, "x", noon)
+		copies[1].Flags |= storage.Waiting
+		must(t, store(s, copies[0], copies[1]))
+		return copies[1]
+	}
+	for i := range int64(4) {
+		if m := send(fmt.Sprint(i), i%2*3); m.Seq != i+1 {
+			t.Errorf("message %d has seq %d", i, m.Seq)
+		}
+	}
+	wantCount(t, s, romeo, 4)
+	lines, _ := inboxOf(t, s, storage.InboxQuery{Messages: true, Limit: 10})
+	if want := "juliet@example.org: 4 unread, last 4, shown 4"; len(lines) != 1 || lines[0] != want {
+		t.Errorf("the inbox is %v, want %s", lines, want)
+	}
+	// Nor is overwritten what others have changed meanwhile: this process,
+	confirm(t, s, romeo, 1, 2)
+	send("confirmed", 0)
+	wantCount(t, s, romeo, 3)
+	_, err := s.RemoveArchive(t.Context(), romeo, jid.JID{}, 1)
+	must(t, err)
+	send("removed", 0)
+	if n, err := s.CountArchive(t.Context(), storage.ArchiveQuery{Owner: romeo}); n != 5 || err != nil {
+		t.Errorf("the archive has %d rows, %v", n, err)
+	}
+	// or another one.
+	d.Exec(t, "UPDATE owner SET next_seq = 100")
+	if m := send("later", 0); m.Seq != 100 {
+		t.Errorf("seq is %d", m.Seq)
+	}
+}
+
 // groupRemovalRace: messages for an account that is being removed leave nothing.
 func groupRemovalRace(t *testing.T, d Database) {
 	s := openWith(t, d, Options{BeforeCommit: slowDisk}, juliet)

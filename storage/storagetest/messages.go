@@ -119,6 +119,28 @@ func messageLimits(t *testing.T, d Database) {
 	try(juliet, 1, size, nil)
 }
 
+// knownAtLimit: what is stored already is never one too many.
+func knownAtLimit(t *testing.T, d Database) {
+	s := openWith(t, d, Options{}, romeo, juliet)
+	limited := func(id string) *storage.Message {
+		m := exchange(juliet, romeo, id, "x", noon)[1]
+		m.Flags |= storage.Waiting
+		m.Limit = 2
+		return m
+	}
+	a, b := limited("a"), limited("b")
+	// In a group, and later.
+	wantErrors(t, write(s, a, b, limited("a"), limited("c")), nil, nil, storage.ErrExists, storage.ErrTooMany)
+	wantErrors(t, write(s, limited("c"), limited("b")), storage.ErrTooMany, storage.ErrExists)
+	again := limited("a")
+	again.Limit, again.LimitBytes = 0, 1
+	wantErrors(t, write(s, again), storage.ErrExists)
+	if again.Seq != 0 || again.Text.ID != 0 {
+		t.Errorf("a refused message has seq %d, text %d", again.Seq, again.Text.ID)
+	}
+	wantCount(t, s, romeo, 2)
+}
+
 func oldMessages(t *testing.T, d Database) {
 	ctx, s := t.Context(), openWith(t, d, Options{}, romeo, juliet)
 	for i := range 6 {

@@ -1,0 +1,100 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/storage"
+)
+
+// selection is which rows of an archive are meant.
+type selection struct {
+	owner, with jid.JID
+	low, high   int64 // seqs, both excluded
+}
+
+// selected translates the times of a query.
+func (db *DB) selected(ctx context.Context, q *storage.ArchiveQuery) (p selection, err error) {
+	p = selection{owner: q.Owner.Bare(), with: q.With, low: q.After, high: q.Before}
+	if p.high == 0 {
+		p.high = math.MaxInt64
+	}
+	if q.Start.IsZero() && q.End.IsZero() {
+		return p, nil
+	}
+	// Rows have microseconds.
+	start, end := q.Start.Add(time.Microsecond-1).Truncate(time.Microsecond), q.End.Truncate(time.Microsecond).Add(time.Microsecond)
+	var times []time.Time
+	if !q.Start.IsZero() {
+		times = append(times, start)
+	}
+	if !q.End.IsZero() {
+		times = append(times, end)
+	}
+	seqs, err := list(ctx, db, seqsAt, []any{p.owner.String(), times}, func(row pgx.Row) (seq int64, err error) {
+		return seq, row.Scan(&seq)
+	})
+	if err != nil || len(seqs) == 0 { // there is no such owner
+		return p, err
+	}
+	if !q.Start.IsZero() {
+		p.low = max(p.low, seqs[0]-1)
+	}
+	if !q.End.IsZero() {
+		p.high = min(p.high, seqs[len(seqs)-1])
+	}
+	return p, nil
+}
+
+// query selects columns of the rows m, in order; 0: no limit. Those of several
+// chats, which are occupants of one room, are merged: at most limit of each.
+func (p *selection) query(columns string, limit int, backward bool) (string, []any) {
+	order, most := " ORDER BY seq", any(limit)
+	if backward {
+		order += " DESC"
+	}
+	if limit == 0 {
+		most = nil
+	}
+	order += " LIMIT $4"
+	args := []any{p.owner.String(), p.low, p.high, most}
+	const owner, rows = " = (SELECT id FROM owner WHERE jid = $1)", " AND m.seq > $2 AND m.seq < $3 AND m.flags & 1 <> 0"
+	if p.with.IsZero() {
+		return "SELECT " + columns + " FROM message m WHERE m.owner" + owner + rows + order, args
+	}
+	args = append(args, p.with.Bare().String())
+	with, peer := "", ""
+	if p.with.IsFull() {
+		args = append(args, p.with.Resource(), p.with.String())
+		with, peer = " AND c.resource IN ('', $6)", " AND m.peer = $7"
+	}
+	return "SELECT " + columns + " FROM chat c CROSS JOIN LATERAL (SELECT * FROM message m WHERE m.chat = c.id" + rows + peer + order +
+		") m WHERE c.owner" + owner + " AND c.bare = $5" + with + order, args
+}
+
+var errPeerRows = fmt.Errorf("look at more than %d messages for one address: %w", storage.PeerRows, storage.ErrUnavailable)
+
+// bound cuts what a query for one peer looks at.
+func (db *DB) bound(ctx context.Context, p *selection, backward bool) (cut bool, err error) {
+	if !p.with.IsFull() {
+		return false, nil
+	}
+	order, end := "", &p.high
+	if backward {
+		order, end = " DESC", &p.low
+	}
+	err = db.row(ctx, `SELECT m.seq FROM chat c CROSS JOIN LATERAL
+			(SELECT seq FROM message WHERE chat = c.id AND seq > $1 AND seq < $2 ORDER BY seq`+order+` LIMIT 1 OFFSET $3) m
+		WHERE c.owner = (SELECT id FROM owner WHERE jid = $4) AND c.bare = $5 AND c.resource IN ('', $6) ORDER BY seq`+order+" LIMIT 1",
+		p.low, p.high, storage.PeerRows, p.owner.String(), p.with.Bare().String(), p.with.Resource()).Scan(end)
+	if errors.Is(err, storage.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
