@@ -1,13 +1,18 @@
 package admin
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/xmppd/xmppd/command"
 	"github.com/xmppd/xmppd/jid"
+	"github.com/xmppd/xmppd/stanza"
 	"github.com/xmppd/xmppd/storage"
 )
 
@@ -30,6 +35,17 @@ func accountCommands(d Deps) []command.Command {
 			Args:   []command.Arg{argUser(), argHost()},
 			Result: command.Message(),
 			Run:    d.unregister,
+		},
+		{
+			Name: "export_user", Tags: tags,
+			Short: "Write what is stored about a user to a new file, as XML (XEP-0227)",
+			Long: "Roster, blocked addresses and reports, messages and preferences, and the user's clients that log in with a token, " +
+				"as far as their modules are switched on; no password and nothing made of it. Only the server's own user may read the file.",
+			Args: []command.Arg{argUser(), argHost(),
+				{Name: "file", Type: command.String, Doc: "Absolute path on the server's machine", Example: "/var/tmp/juliet.xml"}},
+			Result:  command.Message(),
+			Example: "48213 bytes written to /var/tmp/juliet.xml",
+			Run:     d.exportUser,
 		},
 		{
 			Name: "registered_users", Tags: tags,
@@ -133,6 +149,52 @@ func (d Deps) unregister(ctx context.Context, a command.Args) (any, error) {
 		return nil, fmt.Errorf("end the sessions of %s: %w", account, err)
 	}
 	return "", nil
+}
+
+// exportUser writes a file that does not exist yet and that nobody else may read
+// (XEP-0227 §6).
+func (d Deps) exportUser(ctx context.Context, a command.Args) (any, error) {
+	account, err := d.account(a)
+	if err != nil {
+		return nil, err
+	}
+	path := a.String("file")
+	if !filepath.IsAbs(path) {
+		return nil, command.Errorf(command.Usage, "%s is not an absolute path", path)
+	}
+	if _, err := d.Accounts.Account(ctx, account); err != nil {
+		return nil, missing(account, err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	n, err := d.writeExport(ctx, f, account)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, errors.Join(fmt.Errorf("export %s: %w", account, err), os.Remove(path))
+	}
+	return fmt.Sprintf("%d bytes written to %s", n, path), nil
+}
+
+// writeExport writes a whole document (XEP-0227 §4) and returns how many bytes it has.
+func (d Deps) writeExport(ctx context.Context, f *os.File, account jid.JID) (size int64, err error) {
+	w := bufio.NewWriter(f)
+	head := []byte("<?xml version='1.0' encoding='UTF-8'?>\n<server-data xmlns='urn:xmpp:pie:0'><host jid='")
+	head = append(stanza.AppendEscaped(head, account.Domain()), "'><user name='"...)
+	head = append(stanza.AppendEscaped(head, account.Local()), "'>\n"...)
+	if _, err := w.Write(head); err != nil {
+		return 0, err
+	}
+	if err := d.Accounts.Export(ctx, account, w); err != nil {
+		return 0, err
+	}
+	if _, err := w.WriteString("</user></host></server-data>\n"); err != nil {
+		return 0, err
+	}
+	if err := w.Flush(); err != nil {
+		return 0, err
+	}
+	return f.Seek(0, io.SeekCurrent)
 }
 
 // missing turns storage.ErrNotFound into what the administrator reads.

@@ -6,6 +6,7 @@ package admin
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -41,6 +42,9 @@ type Accounts interface {
 	Create(ctx context.Context, account jid.JID, password string) error
 	// Delete removes the account with everything that is stored about it.
 	Delete(ctx context.Context, account jid.JID) error
+	// Export writes what is stored about the account, without credentials, as children
+	// of <user/> (XEP-0227).
+	Export(ctx context.Context, account jid.JID, w io.Writer) error
 	SetPassword(ctx context.Context, account jid.JID, password string) error
 	// CheckPassword reports false for a wrong password and for a missing account.
 	CheckPassword(ctx context.Context, account jid.JID, password string) (bool, error)

@@ -1,7 +1,10 @@
 package admin_test
 
 import (
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -199,6 +202,53 @@ func TestEffects(t *testing.T) {
 	}
 	run("stop")
 	<-w.stopped
+}
+
+// An export goes to a new file that nobody else may read; half of one to none.
+func TestExportUser(t *testing.T) {
+	t.Parallel()
+	w, dir := newWorld(), t.TempDir()
+	path := filepath.Join(dir, "juliet.xml")
+	export := []string{"export_user", "juliet", "example.org", path}
+	const want = "<?xml version='1.0' encoding='UTF-8'?>\n<server-data xmlns='urn:xmpp:pie:0'><host jid='example.org'><user name='juliet'>\n" +
+		"<query xmlns='jabber:iq:roster'/>\n</user></host></server-data>\n"
+	if got, err := call(t, w, export...); err != nil || got != fmt.Sprintf("%d bytes written to %s", len(want), path) {
+		t.Errorf("%q, %v", got, err)
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+
+	other := filepath.Join(dir, "other.xml")
+	for _, tt := range []struct {
+		words []string
+		want  string // in the error
+		code  int
+	}{
+		{export, "exists", 1},
+		{[]string{"export_user", "juliet", "example.org", "other.xml"}, "other.xml is not an absolute path", 2},
+		{[]string{"export_user", "juliet", "example.org", filepath.Join(dir, "none", "other.xml")}, "no such file", 1},
+		{[]string{"export_user", "tybalt", "example.org", other}, "not_found: User tybalt@example.org is not registered", 1},
+		{[]string{"export_user", "juliet", "example.com", other}, "unknown_host: Unknown virtual host", 1},
+	} {
+		if _, err := call(t, w, tt.words...); err == nil || !strings.Contains(err.Error(), tt.want) || command.ExitCode(err) != tt.code {
+			t.Errorf("%v: %v, want %s", tt.words, err, tt.want)
+		}
+	}
+	w.failing = true
+	if _, err := call(t, w, "export_user", "juliet", "example.org", other); err == nil || err.Error() != "export juliet@example.org: disk on fire" {
+		t.Errorf("a failed export: %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left are %v, %v", left, err)
+	}
 }
 
 // Trouble of the database is told, not taken for a missing account.

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -30,6 +31,7 @@ type world struct {
 	applied  []string
 	restart  []string
 	broken   bool // the database fails
+	failing  bool // an export does, in the middle
 }
 
 const phoneAgent = "d4565fa7-4d72-4749-b3d3-740edbf87770"
@@ -106,6 +108,15 @@ func (a accounts) Delete(_ context.Context, j jid.JID) error {
 		return storage.ErrNotFound
 	}
 	delete(a.accounts, j)
+	return nil
+}
+
+func (a accounts) Export(_ context.Context, j jid.JID, w io.Writer) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, err := io.WriteString(w, "<query xmlns='jabber:iq:roster'/>\n"); err != nil || a.failing {
+		return errors.Join(err, errDatabase)
+	}
 	return nil
 }
 

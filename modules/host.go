@@ -3,6 +3,7 @@ package modules
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -136,6 +137,15 @@ func (h *Host) StreamFeature(p Phase, fn func(*stanza.Builder)) {
 // its rows are removed.
 func (h *Host) OnUserRemoved(fn func(context.Context, jid.JID) error) {
 	h.tables.removed = append(h.tables.removed, fn)
+}
+
+// OnExport attaches a function that writes what the module keeps of an account, for
+// the person whose account it is: whole children of <user/> (XEP-0227 §4), each
+// with its namespace, and no secrets. They stand in the file in the order of the
+// modules. It reads and writes a few rows at a time, so that neither memory nor the
+// database is held.
+func (h *Host) OnExport(fn func(ctx context.Context, account jid.JID, w io.Writer) error) {
+	h.tables.exports = append(h.tables.exports, fn)
 }
 
 // Every has fn called every d, at least a second, for work that is nobody's

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -23,6 +24,7 @@ type Tables struct {
 	events   [Events][]func(*Flight)
 	features [2][]func(*stanza.Builder)
 	removed  []func(context.Context, jid.JID) error
+	exports  []func(context.Context, jid.JID, io.Writer) error
 	commands []command.Command
 	http     []HTTPRoute
 	nonzas   map[[2]string]func(*Flight) // by namespace and name
@@ -175,6 +177,16 @@ func (t *Tables) StreamFeatures(p Phase, b *stanza.Builder) {
 func (t *Tables) UserRemoved(ctx context.Context, user jid.JID) error {
 	for _, fn := range t.removed {
 		if err := fn(ctx, user); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Export writes what the modules keep of an account; see Host.OnExport.
+func (t *Tables) Export(ctx context.Context, account jid.JID, w io.Writer) error {
+	for _, fn := range t.exports {
+		if err := fn(ctx, account, w); err != nil {
 			return err
 		}
 	}

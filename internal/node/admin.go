@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strconv"
@@ -98,6 +99,26 @@ func (v accountsView) Create(ctx context.Context, account jid.JID, password stri
 
 func (v accountsView) Delete(ctx context.Context, account jid.JID) error {
 	return v.n.removeAccount(ctx, account)
+}
+
+// Export writes the clients that have tokens as they have named themselves (XEP-0388
+// §2.3), then what the modules keep.
+func (v accountsView) Export(ctx context.Context, account jid.JID, w io.Writer) error {
+	tokens, err := v.Tokens(ctx, account)
+	if err != nil {
+		return err
+	}
+	for i, t := range tokens {
+		if i > 0 && tokens[i-1].Agent == t.Agent { // the old one and the new one
+			continue
+		}
+		b := stanza.NewBuilder(nil).Open("user-agent", "urn:xmpp:sasl:2").Attr("id", t.Agent)
+		b.Text("software", t.Software).Text("device", t.Device)
+		if _, err := w.Write(append(b.Bytes(), '\n')); err != nil {
+			return err
+		}
+	}
+	return v.n.router.Tables(account.Domain()).Export(ctx, account, w)
 }
 
 func (v accountsView) SetPassword(ctx context.Context, account jid.JID, password string) error {

@@ -114,6 +114,7 @@ func (m *Module) Init(h *modules.Host) error {
 	h.Message(modules.Received, modules.Archive, m.keepReceived)
 	m.answerQueries()
 	h.OnUserRemoved(m.userRemoved)
+	h.OnExport(m.export)
 	if m.opts.Keep > 0 || m.opts.MaxBytes > 0 {
 		h.Every("retention", time.Hour, m.trim)
 	}

@@ -14,7 +14,7 @@ const (
 )
 
 // declareCommands adds the commands about archives with ejabberd's arguments and
-// results, and the export.
+// results.
 func (m *Module) declareCommands() {
 	user := command.Arg{Name: "user", Type: command.User, Doc: "Local part of the account", Example: "juliet"}
 	host := command.Arg{Name: "host", Type: command.Host, Doc: "Domain of the account", Example: "capulet.lit"}
@@ -27,7 +27,7 @@ func (m *Module) declareCommands() {
 	m.host.Command(command.Command{
 		Name: "get_mam_messages", Tags: []string{"mam"},
 		Short: "List the messages in an account's archive",
-		Long:  "If there are more than 10000, use export_archive.",
+		Long:  "If there are more than 10000, use export_user.",
 		Args:  []command.Arg{user, host},
 		Result: command.ListOf("archive", command.TupleOf("messages",
 			command.TextOf("time"), command.TextOf("from"), command.TextOf("to"), command.TextOf("packet"))),
@@ -50,16 +50,6 @@ func (m *Module) declareCommands() {
 		},
 		Result: command.Message(), Example: "MAM archive removed",
 		Run: m.removeCommand,
-	})
-	m.host.Command(command.Command{
-		Name: "export_archive", Tags: []string{"mam"},
-		Short: "Write the archive of an account to a new file, as XML (XEP-0227)",
-		Args: []command.Arg{
-			user, host,
-			{Name: "file", Type: command.String, Doc: "Absolute path on the server's machine", Example: "/var/tmp/juliet.xml"},
-		},
-		Result: command.Message(), Example: "5 messages written to /var/tmp/juliet.xml",
-		Run: m.exportCommand,
 	})
 	m.declareDeletions(host)
 }
@@ -127,7 +117,7 @@ func (m *Module) listCommand(ctx context.Context, a command.Args) (any, error) {
 	list := []command.Row{}
 	err = m.store.Archive(ctx, storage.ArchiveQuery{Owner: owner, Limit: listAtMost + 1}, func(row *storage.Message) error {
 		if len(list) == listAtMost {
-			return command.Errorf(command.Usage, "the archive holds more than %d messages: use export_archive", listAtMost)
+			return command.Errorf(command.Usage, "the archive holds more than %d messages: use export_user", listAtMost)
 		}
 		from, to := row.Peer, owner
 		if row.Flags.Has(storage.FromOwner) {

@@ -1,10 +1,7 @@
 package archive_test
 
 import (
-	"encoding/xml"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -138,7 +135,7 @@ func TestDeleteCommands(t *testing.T) {
 	for _, words := range [][]string{
 		{"delete_old_mam_messages", "some", "1"}, {"delete_old_mam_messages", "all", "-1"},
 		{"get_mam_count", "nobody", "capulet.lit"}, {"get_mam_count", "romeo", "montague.lit"},
-		{"remove_mam_for_user", "nobody", "capulet.lit"}, {"export_archive", "romeo", "capulet.lit", "x.xml"},
+		{"remove_mam_for_user", "nobody", "capulet.lit"},
 		{"delete_old_mam_messages_batch", "montague.lit", "all", "1", "1", "1"},
 		{"delete_old_mam_messages_batch", "capulet.lit", "all", "1", "0", "1"},
 		{"delete_old_mam_messages_batch", "capulet.lit", "all", "1", "1", "0"},
@@ -188,48 +185,4 @@ func TestListCommand(t *testing.T) {
 	if err != nil || !strings.HasPrefix(got, "2026-07-14T23:08:25Z\tromeo@capulet.lit\tnurse@capulet.lit\t<message from='nurse@capulet.lit' ") {
 		t.Errorf("%q, %v", got, err)
 	}
-}
-
-// An export is XML that anybody can read, and only the operator may.
-func TestExport(t *testing.T) {
-	t.Parallel()
-	w := keeping(t, nil)
-	w.add("romeo@capulet.lit", "nurse@capulet.lit", 1201)
-	path := filepath.Join(t.TempDir(), "romeo.xml")
-	w.says("1201 messages written to "+path, "export_archive", "romeo", "capulet.lit", path)
-	if _, err := w.Call("export_archive", "romeo", "capulet.lit", path); err == nil {
-		t.Error("the file was overwritten")
-	}
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("%v, %v", info, err)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	counts := map[string]int{}
-	for d := xml.NewDecoder(f); ; {
-		token, err := d.Token()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e, ok := token.(xml.StartElement); ok {
-			counts[e.Name.Space+" "+e.Name.Local]++
-		}
-	}
-	for name, want := range map[string]int{
-		"urn:xmpp:pie:0 server-data": 1, "urn:xmpp:pie:0 host": 1, "urn:xmpp:pie:0 user": 1, "urn:xmpp:pie:0#mam archive": 1,
-		"urn:xmpp:mam:2 result": 1201, "urn:xmpp:forward:0 forwarded": 1201, "urn:xmpp:delay delay": 1201, "jabber:client message": 1201,
-	} {
-		if counts[name] != want {
-			t.Errorf("%d times %s, want %d", counts[name], name, want)
-		}
-	}
-	path = filepath.Join(t.TempDir(), "juliet.xml")
-	w.says("0 messages written to "+path, "export_archive", "juliet", "capulet.lit", path)
 }

@@ -122,6 +122,7 @@ func (m *Module) Init(h *modules.Host) error {
 	h.Check(modules.Received, d.refuseReceived)
 	h.OnSession(modules.Restored, d.restored)
 	h.OnUserRemoved(d.userRemoved)
+	h.OnExport(d.export)
 	d.commands()
 	return nil
 }

@@ -123,6 +123,7 @@ func (m *Module) Init(h *modules.Host) error {
 	h.OnSession(modules.Resumed, m.resumed)
 	h.OnSession(modules.Closed, m.closed)
 	h.OnUserRemoved(m.removed)
+	h.OnExport(m.export)
 	h.Every("confirm", writeEvery, m.write)
 	h.OnStop(m.stop)
 	m.declareFlexible()

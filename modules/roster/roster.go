@@ -115,6 +115,7 @@ func (m *Module) Init(h *modules.Host) error {
 		b.Empty("sub", nsPreApproval) // RFC 6121 §3.4
 	})
 	h.OnUserRemoved(d.userRemoved)
+	h.OnExport(d.export)
 	d.commands()
 	return nil
 }
