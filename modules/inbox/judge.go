@@ -16,7 +16,7 @@ func (m *Module) sent(f *modules.Flight) error {
 	}
 	f.Row.Flags |= m.flags(f.Stanza, true)
 	if id := marked(f.Stanza); id != "" {
-		f.Store(&storage.Read{Owner: f.Owner, Chat: chat.Of(f.Stanza, f.To), ID: id})
+		f.Store(&storage.Read{By: f.Row, Owner: f.Owner, Chat: chat.Of(f.Stanza, f.To), ID: id})
 	}
 	return nil
 }

@@ -111,7 +111,7 @@ func TestMarkers(t *testing.T) {
 				for _, r := range f.Run.(*moduletest.Run).Rows {
 					r := r.(*storage.Read)
 					got += r.Chat.String() + " " + r.ID
-					if r.Owner.String() != "romeo@capulet.lit" {
+					if r.Owner.String() != "romeo@capulet.lit" || r.By != f.Row {
 						t.Errorf("the owner is %s", r.Owner)
 					}
 				}

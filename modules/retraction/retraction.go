@@ -76,7 +76,7 @@ func retract(f *modules.Flight, sent bool) {
 		peer = f.To
 	}
 	f.Store(&storage.Retraction{
-		Owner: f.Owner, Chat: chat.Of(st, peer), FromOwner: sent, ID: id,
+		By: f.Row, Owner: f.Owner, Chat: chat.Of(st, peer), FromOwner: sent, ID: id,
 		Element: tombstone(own, f.Arrived),
 	})
 }

@@ -58,7 +58,7 @@ func TestRetractions(t *testing.T) {
 				for _, r := range f.Run.(*moduletest.Run).Rows {
 					r := r.(*storage.Retraction)
 					got += r.Chat.String() + " " + r.ID
-					if r.FromOwner != (side == 0) || r.Owner != f.Owner {
+					if r.FromOwner != (side == 0) || r.Owner != f.Owner || r.By != f.Row {
 						t.Errorf("side %d: of %s, his own %v", side, r.Owner, r.FromOwner)
 					}
 					const tombstone = "<retracted xmlns='urn:xmpp:message-retract:1' id='r' stamp='2026-07-14T23:08:25.000Z'/>"

@@ -20,20 +20,26 @@ type changes struct {
 }
 
 type change struct {
-	fn   func(*tx) error
-	done chan error
+	fn     func(*tx) error
+	forget func(*memory) // what write groups must not remember any more
+	done   chan error
 }
 
 // write runs fn in a transaction of the writer and returns when it has been
 // committed. fn's error undoes what fn did. ctx and the statement timeout bound
 // the wait for the writer, not the work.
 func (db *DB) write(ctx context.Context, fn func(*tx) error) error {
+	return db.change(ctx, fn, (*memory).clear)
+}
+
+// change is write for what changes few logs and chats, or none: forget drops them.
+func (db *DB) change(ctx context.Context, fn func(*tx) error, forget func(*memory)) error {
 	ctx, cancel := context.WithTimeout(ctx, db.opts.StatementTimeout)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
 		return mapError(err)
 	}
-	c := &change{fn: fn, done: make(chan error, 1)}
+	c := &change{fn: fn, forget: forget, done: make(chan error, 1)}
 	db.changes.mu.Lock()
 	db.changes.waiting = append(db.changes.waiting, c)
 	start := !db.changes.busy
@@ -98,9 +104,9 @@ func (db *DB) commitChanges(batch []*change, errs []error) error {
 		return err
 	}
 	defer t.Rollback() // after a commit it does nothing
-	db.memory.clear()
 	changed := int64(0)
 	for i, c := range batch {
+		c.forget(&db.memory)
 		if errs[i] = t.nested(len(batch) > 1, c.fn); errs[i] == nil {
 			changed++
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/storage"
@@ -80,4 +81,47 @@ func TestChangeGivesUpWaiting(t *testing.T) {
 	if ran {
 		t.Error("it was written all the same")
 	}
+}
+
+// TestChangesForgetLittle: the changes that come every second or so leave what write
+// groups remember, apart from what they change.
+func TestChangesForgetLittle(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	db, err := Open(ctx, Options{Path: filepath.Join(t.TempDir(), "test.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	romeo, juliet := jid.MustParse("romeo@example.org"), jid.MustParse("juliet@example.org")
+	r := &storage.Run{}
+	for _, u := range []jid.JID{romeo, juliet} {
+		if err := db.CreateAccount(ctx, u, nil); err != nil {
+			t.Fatal(err)
+		}
+		r.Writes = append(r.Writes, &storage.Message{Owner: u, Peer: u, Chat: u, Flags: storage.Archived, Text: new(storage.Text),
+			Arrived: time.Now(), XML: []byte("<message/>")})
+	}
+	db.Join(r)
+	if r.Wait(); r.Errs[0] != nil || r.Errs[1] != nil {
+		t.Fatal(r.Errs)
+	}
+	want := func(when string, romeos, juliets bool) {
+		t.Helper()
+		if a, b := db.memory.log(romeo) != nil, db.memory.log(juliet) != nil; a != romeos || b != juliets {
+			t.Errorf("%s: %v, %v are remembered", when, a, b)
+		}
+	}
+	if n, err := db.IndexTexts(ctx, 10, func([]byte) []string { return nil }); n != 2 || err != nil {
+		t.Fatal(n, err)
+	}
+	want("indexed", true, true)
+	if err := db.ConfirmMessages(ctx, []storage.Confirmed{{Owner: romeo, Ranges: []storage.Range{{First: 1, Last: 1}}}}); err != nil {
+		t.Fatal(err)
+	}
+	want("confirmed", false, true)
+	if _, err := db.RemoveArchive(ctx, romeo, jid.JID{}, 1); err != nil {
+		t.Fatal(err)
+	}
+	want("removed", false, false)
 }

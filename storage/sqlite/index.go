@@ -50,7 +50,7 @@ func (db *DB) IndexTexts(ctx context.Context, limit int, words func(xml []byte) 
 	if err != nil || len(batch) == 0 {
 		return 0, wrapIndex(err)
 	}
-	err = db.write(ctx, func(t *tx) error { return t.index(done, batch) })
+	err = db.change(ctx, func(t *tx) error { return t.index(done, batch) }, (*memory).forgetNothing)
 	if err != nil {
 		return 0, wrapIndex(err)
 	}

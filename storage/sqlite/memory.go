@@ -16,7 +16,7 @@ const (
 
 // memory is what write groups know of logs and chats from those before them. It is
 // good as long as nobody else changes the tables: other changes of this process
-// clear it, and those of another are seen by their version. A group past its
+// drop what they change, and those of another are seen by their version. A group past its
 // deadline may have lost the writer's connection without knowing it yet, so there
 // is a lock; what such a group leaves is stale.
 type memory struct {
@@ -31,6 +31,16 @@ func (m *memory) clear() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.logs, m.chats = nil, nil
+}
+
+// forgetNothing is for changes of other tables than those of logs and chats.
+func (m *memory) forgetNothing() {}
+
+// forgetLog is for changes of a log that leave its chats alone.
+func (m *memory) forgetLog(owner jid.JID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.logs, owner.Bare())
 }
 
 func (m *memory) log(owner jid.JID) *storage.Log {

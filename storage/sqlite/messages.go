@@ -87,7 +87,7 @@ func scanMessage(rows *sql.Rows, owner jid.JID) (storage.Message, error) {
 // ConfirmMessages notes that rows have reached their owners. Those that are not
 // archived go. Owners that do not exist are skipped.
 func (db *DB) ConfirmMessages(ctx context.Context, list []storage.Confirmed) error {
-	err := db.write(ctx, func(t *tx) error {
+	err := db.change(ctx, func(t *tx) error {
 		for _, c := range list {
 			id, err := ownerID(t, c.Owner)
 			if err == storage.ErrNotFound {
@@ -100,6 +100,10 @@ func (db *DB) ConfirmMessages(ctx context.Context, list []storage.Confirmed) err
 			}
 		}
 		return nil
+	}, func(m *memory) {
+		for _, c := range list {
+			m.forgetLog(c.Owner)
+		}
 	})
 	if err != nil {
 		return fmt.Errorf("confirm messages: %w", err)
