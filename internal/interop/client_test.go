@@ -35,6 +35,19 @@ type request struct {
 	Show     string `json:"show,omitempty"`
 	Status   string `json:"status,omitempty"`
 	Body     string `json:"body,omitempty"`
+	Of       string `json:"of,omitempty"` // the id of the message that this one is about
+	// Of a query of the archive; times as XEP-0082 has them.
+	With    string `json:"with,omitempty"`
+	Start   string `json:"start,omitempty"`
+	End     string `json:"end,omitempty"`
+	Max     int    `json:"max,omitempty"`
+	After   string `json:"after,omitempty"`
+	Before  string `json:"before,omitempty"`
+	Total   int    `json:"total,omitempty"` // the end of several pages
+	Reverse bool   `json:"reverse,omitempty"`
+	// Of a browser.
+	URL  string `json:"url,omitempty"`
+	Path string `json:"path,omitempty"`
 }
 
 // answer is what came of a request.
@@ -54,6 +67,15 @@ type answer struct {
 	// Of a reconnection, as of a phone's.
 	Resumed bool   `json:"resumed"`
 	H       string `json:"h"`
+	// Of a query of the archive. Index and Count are -1 if there are none.
+	Rows     []event `json:"rows"`
+	First    string  `json:"first"`
+	Last     string  `json:"last"`
+	Index    int     `json:"index"`
+	Count    int     `json:"count"`
+	Complete bool    `json:"complete"`
+	// Of a browser: what the page has shown, one state after the other.
+	Pages [][]string `json:"pages"`
 }
 
 type contact struct {
@@ -63,7 +85,7 @@ type contact struct {
 	Ask          string `json:"ask"`
 }
 
-// event is what a client received without asking.
+// event is what a client received without asking, or a message in the archive.
 type event struct {
 	Event string `json:"event"` // message, copy, presence, roster, acked, unsent, stream-error, disconnected, closed
 	From  string `json:"from"`
@@ -72,6 +94,11 @@ type event struct {
 	Show  string `json:"show"`
 	Body  string `json:"body"`
 	Delay string `json:"delay"`
+	To    string `json:"to"` // in the archive only
+	// StanzaID is the one by the own account; By has the others' owners.
+	StanzaID string   `json:"stanza_id"`
+	By       []string `json:"by"`
+	Has      []string `json:"has"` // the children of a message, as {namespace}name
 	// Status of a presence.
 	Status string `json:"status"`
 	// Of a roster push, with Name and Ask.

@@ -22,7 +22,7 @@ func TestCrashPostgreSQL(t *testing.T) {
 }
 
 func crashes(t *testing.T, database string, rounds int) {
-	l := newLoad(t, database)
+	l := newLoad(t, database, "modules: {archive: {enabled: false}, offline: {idle: 1s}}")
 	l.lossy = true
 	all := kinds()
 	toSlow := &flow{to: "slow", stored: true, extra: true}

@@ -1,6 +1,6 @@
 // Package interop proves that people can chat through the server with clients
-// that nobody here wrote: slixmpp, @xmpp/client and mellium.im/xmpp. The server
-// is the built binary in a process of its own, which some tests stop or kill
-// while everybody talks, and so are slixmpp and @xmpp/client, which are driven
-// by lines of JSON (see py and js).
+// that nobody here wrote: slixmpp, @xmpp/client, stanza, Converse.js in Chromium
+// and mellium.im/xmpp. The server is the built binary in a process of its own,
+// which some tests stop or kill while everybody talks, and so are the clients,
+// which are driven by lines of JSON (see py and js), except for mellium.im/xmpp.
 package interop

@@ -121,6 +121,9 @@ type message struct {
 	stanza.Message
 	Body  string       `xml:"body"`
 	Delay *delay.Delay `xml:"urn:xmpp:delay delay"`
+	Sign  struct {
+		ID string `xml:"id,attr"`
+	} `xml:"urn:xmpp:sid:0 stanza-id"`
 }
 
 type presence struct {
@@ -145,7 +148,7 @@ func (m *mellium) serve() {
 			if err := d.Decode(&s); err != nil {
 				return err
 			}
-			e := event{Event: "message", From: s.From.String(), Type: string(s.Type), ID: s.ID, Body: s.Body}
+			e := event{Event: "message", From: s.From.String(), Type: string(s.Type), ID: s.ID, Body: s.Body, StanzaID: s.Sign.ID}
 			if s.Delay != nil {
 				e.Delay = s.Delay.Time.Format(time.RFC3339)
 			}

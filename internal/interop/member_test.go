@@ -28,8 +28,7 @@ func (p *phone) awaitDown(l *load) {
 }
 
 func (p *phone) quiet(l *load) {
-	id := fmt.Sprintf("%s-%d", p.name, p.sent)
-	p.ping(id)
+	id := p.ping()
 	l.until("an answer to a ping", func() bool { return l.look(func() bool { return l.pongs[id] }) })
 }
 
@@ -44,13 +43,7 @@ type library struct {
 
 // library makes an account with a client that talks to some others.
 func (l *load) library(k kind, name string, streams ...*flow) *library {
-	connect := k.connect
-	k.connect = func(s *server) request {
-		r := connect(s)
-		r.SM = true
-		return r
-	}
-	m := &library{user: newUser(l.T, l.server, k, name), streams: streams, down: make(chan struct{}, 1), out: make(chan request, 4096)}
+	m := &library{user: newUser(l.T, l.server, managed(k), name), streams: streams, down: make(chan struct{}, 1), out: make(chan request, 4096)}
 	m.resource = "library"
 	return m
 }
@@ -100,7 +93,6 @@ func (m *library) listen(l *load) {
 		case "stream-error", "closed":
 			l.Errorf("%s (%s): %+v", m.name, m.kind.name, e)
 		case "disconnected":
-			l.fresh(m.name)
 			m.down <- struct{}{}
 		}
 	}

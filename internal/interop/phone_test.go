@@ -18,8 +18,11 @@ type phone struct {
 	// before the first one of a new session.
 	received func(*element)
 	fresh    func()
-	// silent phones acknowledge nothing.
-	silent bool
+	resource string // "": phone
+	silent   bool   // acknowledges nothing
+	plain    bool   // has no stream management, and sends no messages
+	careless bool   // sends again all that was not acknowledged, whatever h of <failed/> says
+	asks     bool   // pages through its archive before it is available, and once more then
 
 	mu      sync.Mutex
 	conn    *tls.Conn
@@ -33,6 +36,8 @@ type phone struct {
 	durable uint32  // the last acknowledged stanza that was for a store
 	queue   []outgo // from acked+1 to sent
 	streams []*flow // what it sends
+	latest  string  // the stanza-id of the last message that came
+	greeted bool    // the session has been available
 }
 
 // outgo is a stanza that was sent.
@@ -80,7 +85,9 @@ func (p *phone) write(s string) {
 // send sends a stanza, now or when there is a connection.
 func (p *phone) send(o outgo) {
 	p.sent++
-	p.queue = append(p.queue, o)
+	if !p.plain {
+		p.queue = append(p.queue, o)
+	}
 	p.write(o.xml)
 }
 
@@ -92,7 +99,7 @@ func (p *phone) pump() {
 		for _, f := range p.streams {
 			if f.n < f.goal && len(p.queue) < window {
 				f.n++
-				p.send(outgo{fmt.Sprintf("<message to='%s@localhost' type='chat' id='%s-%[1]s-%[3]d'><body>%[3]d</body></message>", f.to, p.name, f.n), f.stored})
+				p.send(outgo{fmt.Sprintf("<message to='%s@localhost' type='chat' id='%s-%[1]s-%[3]d'><body>%[3]d</body><origin-id xmlns='urn:xmpp:sid:0' id='%[2]s-%[1]s-%[3]d'/></message>", f.to, p.name, f.n), f.stored})
 				more, sent = true, true
 			}
 		}
@@ -162,6 +169,7 @@ func (p *phone) read(w *wire, down chan<- struct{}) {
 		default:
 			p.mu.Lock()
 			p.in++
+			p.note(e)
 			p.mu.Unlock()
 			p.received(e)
 		}
@@ -182,10 +190,12 @@ func (p *phone) cut() {
 }
 
 // ping asks the server; the answer comes to received.
-func (p *phone) ping(id string) {
+func (p *phone) ping() (id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	id = fmt.Sprintf("%s-%d", p.name, p.sent)
 	p.send(outgo{xml: "<iq type='get' to='localhost' id='" + id + "'><ping xmlns='urn:xmpp:ping'/></iq>"})
+	return id
 }
 
 func (p *phone) presence(to, kind string) {
@@ -197,7 +207,10 @@ func (p *phone) presence(to, kind string) {
 // leave acknowledges everything and ends the session.
 func (p *phone) leave() {
 	p.mu.Lock()
-	p.write(p.answer() + "</stream:stream>")
+	if !p.plain {
+		p.write(p.answer())
+	}
+	p.write("</stream:stream>")
 	p.id = ""
 	p.mu.Unlock()
 	<-p.down

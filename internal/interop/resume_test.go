@@ -78,13 +78,7 @@ func TestToken(t *testing.T) {
 func TestSeveralDevices(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "sqlite")
-	device := kinds()["slixmpp TLS"]
-	connect := device.connect
-	device.connect = func(s *server) request {
-		r := connect(s)
-		r.SM = true
-		return r
-	}
+	device := managed(kinds()["slixmpp TLS"])
 	juliet := newUser(t, s, kinds()["xmpp.js TLS"], "juliet")
 	desk := newUser(t, s, device, "romeo")
 	pocket := &user{T: t, kind: device, server: s, name: desk.name, bare: desk.bare, resource: "pocket"}

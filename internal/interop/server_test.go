@@ -21,7 +21,7 @@ import (
 
 // patience is for a machine that is busy with other tests; nothing waits as
 // long as this unless something is broken.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // program is the path of the server, built once. Its race detector is on when
 // that of the tests is.
@@ -63,8 +63,9 @@ type server struct {
 }
 
 // serve starts a server and ends it with the test, which fails if the server
-// does not exit with 0, as it does when the race detector found something.
-func serve(t *testing.T, database string) *server {
+// does not exit with 0, as it does when the race detector found something. Its own
+// deadlines are as patient as the test. more is added to the configuration.
+func serve(t *testing.T, database string, more ...string) *server {
 	t.Helper()
 	// Not the folder of the test: the path of a socket must be short.
 	dir, err := os.MkdirTemp("", "xmppd-")
@@ -75,14 +76,18 @@ func serve(t *testing.T, database string) *server {
 	config := fmt.Sprintf(`domains: [localhost]
 data_dir: %s
 database: %q
+shutdown_timeout: 3m
 auth: {scram_iterations: 4096}
+database_options: {commit_timeout: 3m, statement_timeout: 3m}
+streams: {ack_timeout: 3m}
+limits: {login_timeout: 3m, write_stall: 3m, offline_messages: 10000}
 listen:
   c2s: ["127.0.0.1:0"]
   c2s_tls: ["127.0.0.1:0"]
   http: ["127.0.0.1:0"]
   https: ["127.0.0.1:0"]
   admin: []
-`, dir, database)
+`, dir, database) + strings.Join(more, "\n")
 	if err := os.WriteFile(filepath.Join(dir, "xmppd.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ type kind struct {
 
 func kinds() map[string]kind {
 	slixmpp := func(t *testing.T, _ *server) client {
-		return startProcess(t, nil, "/usr/bin/python3", "py/client.py")
+		return startProcess(t, []string{"PYTHONDONTWRITEBYTECODE=1"}, "/usr/bin/python3", "py/client.py")
 	}
 	xmppjs := func(t *testing.T, s *server) client {
 		if _, err := os.Stat("js/node_modules/@xmpp/client"); err != nil {
@@ -58,6 +58,17 @@ func kinds() map[string]kind {
 	return all
 }
 
+// managed is a client with stream management.
+func managed(k kind) kind {
+	connect := k.connect
+	k.connect = func(s *server) request {
+		r := connect(s)
+		r.SM = true
+		return r
+	}
+	return k
+}
+
 // user is an account with one client.
 type user struct {
 	*testing.T
@@ -70,6 +81,9 @@ type user struct {
 	resource string
 	client   client
 	kept     []event // received and not yet asked for
+	logins   int
+	confirms bool           // by stream management (XEP-0198)
+	had      map[string]int // the login in which a message came, by its stanza-id
 }
 
 // newUser registers an account.
@@ -99,8 +113,10 @@ func (u *user) try(r request) (answer, error) {
 func (u *user) login() {
 	u.Helper()
 	u.client, u.kept = u.kind.start(u.T, u.server), nil
+	u.logins++
 	r := u.kind.connect(u.server)
 	r.Do, r.JID, r.Password, r.Resource = "login", u.bare, password, cmp.Or(u.resource, "Жук 1")
+	u.confirms = r.SM || u.kind.tagged
 	a := u.do(r)
 	switch want := u.bare + "/" + r.Resource; {
 	case u.kind.forgetful && strings.HasPrefix(a.JID, u.bare+"/"):
@@ -112,6 +128,25 @@ func (u *user) login() {
 		u.Errorf("%s logged in with %q, want %q", u.kind.name, a.Mechanism, u.kind.mechanism)
 	}
 	u.full = a.JID
+}
+
+// repeated reports whether a message comes once more, as it may to a client without
+// stream management: at the next login, if the server pinged it before the message
+// and not again before the end. Any other message that has come before is an error.
+func (u *user) repeated(e event) bool {
+	u.Helper()
+	if e.Event != "message" || e.StanzaID == "" {
+		return false
+	}
+	if u.had == nil {
+		u.had = make(map[string]int)
+	}
+	at, ok := u.had[e.StanzaID]
+	if ok && (u.confirms || at != u.logins-1) {
+		u.Errorf("%s (%s) received a message of login %d in login %d: %+v", u.name, u.kind.name, at, u.logins, e)
+	}
+	u.had[e.StanzaID] = u.logins
+	return ok
 }
 
 // await returns the first event that matches and was not returned before.
@@ -130,10 +165,12 @@ func (u *user) await(what string, match func(event) bool) event {
 			switch {
 			case !ok:
 				u.Fatalf("%s (%s) ended instead of receiving %s; received %+v", u.name, u.kind.name, what, u.kept)
+			case u.repeated(e):
 			case match(e):
 				return e
+			default:
+				u.kept = append(u.kept, e)
 			}
-			u.kept = append(u.kept, e)
 		case <-timeout.C:
 			u.Fatalf("%s (%s) never received %s; received %+v", u.name, u.kind.name, what, u.kept)
 		}
@@ -172,7 +209,9 @@ func (u *user) noMessage() {
 	for {
 		select {
 		case e := <-u.client.events():
-			u.kept = append(u.kept, e)
+			if !u.repeated(e) {
+				u.kept = append(u.kept, e)
+			}
 			continue
 		default:
 		}

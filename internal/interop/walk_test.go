@@ -23,6 +23,10 @@ var bodies = []string{
 	strings.Repeat("long ", 8_000),
 }
 
+// soon lets clients that might read their archive have what waits for them when they
+// have not read it for a second.
+const soon = "modules: {offline: {idle: 1s}}"
+
 // TestWalk is what two people do on their first day, with every client and over
 // every transport.
 func TestWalk(t *testing.T) {
@@ -36,7 +40,7 @@ func TestWalk(t *testing.T) {
 		{"xmpp.js wss", "mellium STARTTLS"},
 		{"mellium STARTTLS", "slixmpp TLS"},
 	}
-	s := serve(t, "sqlite")
+	s := serve(t, "sqlite", soon)
 	all := kinds()
 	t.Run("SQLite", func(t *testing.T) {
 		for i, p := range pairs {
@@ -50,7 +54,7 @@ func TestWalk(t *testing.T) {
 
 func TestWalkPostgreSQL(t *testing.T) {
 	t.Parallel()
-	s := serve(t, pgtest.URL(t))
+	s := serve(t, pgtest.URL(t), soon)
 	all := kinds()
 	walk(t, s, all["slixmpp STARTTLS"], all["xmpp.js ws"], 0)
 }

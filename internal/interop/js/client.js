@@ -11,6 +11,7 @@ globalThis.crypto ??= webcrypto;
 const { client, xml } = await import("@xmpp/client");
 
 const print = (o) => process.stdout.write(JSON.stringify(o) + "\n");
+const patience = 180_000; // that of the test; a few seconds are too short for a busy machine
 
 let xmpp;
 let mechanism = "";
@@ -20,8 +21,7 @@ const SM = "urn:xmpp:sm:3";
 
 function login({ jid, password, resource, service }) {
   const [username, domain] = jid.split("@");
-  // The default timeout of 2 s is too short for a machine that is busy with tests.
-  xmpp = client({ service, domain, username, password, resource, timeout: 60_000 });
+  xmpp = client({ service, domain, username, password, resource, timeout: patience });
   const sm = xmpp.streamManagement;
   xmpp.reconnect.stop(); // the test decides
   xmpp.on("error", () => {}); // also rejects start()
@@ -70,14 +70,29 @@ function login({ jid, password, resource, service }) {
   return start();
 }
 
-const start = () => xmpp.start().then((bound) => ({ jid: bound.toString(), mechanism }));
+// Over TLS the library looks for the answer to its stream header when it has learned
+// that the header was written. If the answer comes before that, it waits in vain and
+// is online all the same.
+async function start() {
+  const bound = await Promise.race([xmpp.start(), new Promise((resolve) => xmpp.once("online", resolve))]);
+  return { jid: bound.toString(), mechanism };
+}
 
 // reconnect resumes, or begins a new session where that fails.
 async function reconnect({ service }) {
   const { id } = xmpp.streamManagement;
   h = null;
   if (service) xmpp.options.service = service;
-  await Promise.all([xmpp.reconnect.reconnect(), online]);
+  let refuse;
+  const refused = new Promise((_, reject) => {
+    refuse = (err) => err.condition && reject(err); // by the server
+  });
+  xmpp.on("error", refuse);
+  try {
+    await Promise.race([xmpp.reconnect.reconnect().then(() => online), online, refused]);
+  } finally {
+    xmpp.off("error", refuse);
+  }
   return { jid: xmpp.jid.toString(), mechanism, resumed: xmpp.streamManagement.id === id, h };
 }
 
@@ -105,6 +120,7 @@ function stanza(el) {
         event: "message", from, type, id,
         body: el.getChildText("body") ?? "",
         delay: el.getChild("delay", "urn:xmpp:delay")?.attrs.stamp ?? "",
+        stanza_id: el.getChild("stanza-id", "urn:xmpp:sid:0")?.attrs.id ?? "",
       });
       break;
     case "presence":
@@ -127,7 +143,7 @@ function contact(item) {
 }
 
 const query = async (to, name, ns) =>
-  (await xmpp.iqCaller.request(xml("iq", { type: "get", to }, xml(name, ns)))).getChild(name, ns);
+  (await xmpp.iqCaller.request(xml("iq", { type: "get", to }, xml(name, ns)), patience)).getChild(name, ns);
 
 const requests = {
   login,

@@ -13,8 +13,11 @@ from slixmpp.exceptions import IqError, IqTimeout, XMPPError
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import StanzaPath
 
+from archive import PLUGINS, Archive, stanza_id
+
 ROSTER = "jabber:iq:roster"
 DELAY = "{urn:xmpp:delay}delay"
+RESULT = "{urn:xmpp:mam:2}result"
 
 
 def show(**o):
@@ -24,7 +27,7 @@ def show(**o):
 class Client(slixmpp.ClientXMPP):
     def __init__(self, r):
         super().__init__(f"{r['jid']}/{r['resource']}", r["password"])
-        for plugin in ("xep_0030", "xep_0092", "xep_0199", "xep_0202"):
+        for plugin in ("xep_0030", "xep_0092", "xep_0199", "xep_0202", *PLUGINS):
             self.register_plugin(plugin)
         # A yes to every subscription request is not for the library to say.
         self.roster.auto_authorize = None
@@ -35,7 +38,7 @@ class Client(slixmpp.ClientXMPP):
         self.use_aiodns = False
         self.ca_certs = r["ca"]
         self.mechanism = ""
-        self.ended = self.loop.create_future()
+        self.closing, self.ended = False, self.loop.create_future()
         self.online = asyncio.Event()
         self.add_event_handler("session_resumed", lambda _: self.settle(None))
         # With stream management the session has not started before it is enabled.
@@ -114,7 +117,7 @@ class Client(slixmpp.ClientXMPP):
     def gone(self, _):
         self.settle(self.refused or "disconnected")
         self.online.clear()
-        if "xep_0198" in self.plugin:
+        if "xep_0198" in self.plugin and not self.closing:
             self.unacked = list(self.sm.unacked_queue)
             show(event="disconnected")
         elif not self.ended.done():
@@ -122,13 +125,17 @@ class Client(slixmpp.ClientXMPP):
             show(event="closed")
 
     def on_message(self, m):
+        if m.xml.find(RESULT) is not None:
+            return  # of a query
         delay = m.xml.find(DELAY)
+        own, others = stanza_id(m, self.boundjid.bare)
         show(event="message", **{"from": m["from"].full}, type=m.xml.get("type", ""), id=m["id"], body=m["body"],
-             delay="" if delay is None else delay.get("stamp"))
+             delay="" if delay is None else delay.get("stamp"), stanza_id=own, by=others, has=[e.tag for e in m.xml])
 
     def on_copy(self, m):
         copy = m["carbon_received"] or m["carbon_sent"]
-        show(event="copy", **{"from": copy["from"].full}, id=copy["id"], body=copy["body"])
+        show(event="copy", **{"from": copy["from"].full}, id=copy["id"], body=copy["body"],
+             stanza_id=stanza_id(copy, self.boundjid.bare)[0])
 
     def on_presence(self, p):
         ns = "{jabber:client}"
@@ -147,7 +154,7 @@ def contacts(iq):
     ]
 
 
-class Requests:
+class Requests(Archive):
     client = None
 
     async def login(self, r):
@@ -179,7 +186,7 @@ class Requests:
         m.send()
 
     async def ping(self, r):
-        await self.client.plugin["xep_0199"].send_ping(r["to"])
+        await self.client.plugin["xep_0199"].send_ping(r["to"], timeout=180)
 
     async def version(self, r):
         v = (await self.client.plugin["xep_0092"].get_version(r["to"]))["software_version"]
@@ -229,6 +236,7 @@ class Requests:
         return {"jid": self.client.boundjid.full, "resumed": self.client.sm.sm_id == sm, "h": self.client.h}
 
     async def close(self, r):
+        self.client.closing = True
         self.client.disconnect()
         await self.client.ended
 
