@@ -8,8 +8,10 @@ run: build ## build and serve from ./data
 build: ## one static binary, bin/xmppd
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/xmppd ./cmd/xmppd
 
-test: ## install what the tests need, run them all
-	tools/install-test-deps && go test -race -shuffle=on ./...
+test: ## install what the tests need, run them all; screenshots are left in bin/_artifacts
+	tools/install-test-deps
+	rm -rf bin/_artifacts && mkdir -p bin
+	go test -race -shuffle=on -timeout 30m -artifacts -outputdir bin ./...
 	go test -run Alloc ./... # the race detector allocates too
 
 lint: ## formatting, vet, staticcheck, tidy modules
