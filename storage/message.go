@@ -113,7 +113,7 @@ func ParseStanzaID(id string) (seq, tag int64, ok bool) {
 		return 0, 0, false
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(id)
-	if err != nil {
+	if err != nil || len(b) != 16 { // the decoder skips line breaks
 		return 0, 0, false
 	}
 	tag = int64(binary.BigEndian.Uint64(b[:8]))

@@ -32,6 +32,8 @@ func TestStanzaID(t *testing.T) {
 		"another digit": id[:21] + string(id[21]+1), // the last one holds four bits that must be 0
 		"foreign digit": "+" + id[1:],
 		"line break":    "\n" + id[1:],
+		"line breaks":   strings.Repeat("\n", 22),
+		"short of 64":   id[:6] + strings.Repeat("\r", 16),
 		"negative tag":  string(storage.AppendStanzaID(nil, 5, -1)),
 		"no seq":        string(storage.AppendStanzaID(nil, 0, 7)),
 		"negative seq":  string(storage.AppendStanzaID(nil, -5, 7)),
