@@ -11,11 +11,8 @@ import (
 )
 
 const (
-	// What scanner.scan takes of a row m. The address of its chat is looked up for
-	// each: a join might read all chats first.
-	messageColumns = "m.seq, m.tag, m.flags, m.peer, m.arrived, m.xml, ''"
-	archiveColumns = `m.seq, m.tag, m.flags, m.peer, m.arrived, m.xml,
-		coalesce((SELECT CASE resource WHEN '' THEN bare ELSE bare || '/' || resource END FROM chat WHERE id = m.chat), '')`
+	// What scanner.scan takes of a row m.
+	messageColumns = "m.seq, m.tag, m.flags, m.peer, m.arrived, m.xml"
 
 	// Searches the log for the first row of the archive that arrived at each time
 	// or later: they stand in that order. Behind the last row it is the next seq.
@@ -34,7 +31,7 @@ const (
 	countChats    = "SELECT coalesce(sum(stored), 0)::bigint FROM chat WHERE owner = (SELECT id FROM owner WHERE jid = $1) AND bare = $2"
 	countSelected = "SELECT count(*) FROM ("
 
-	rowsByNumber = "SELECT " + archiveColumns + ` FROM message m
+	rowsByNumber = "SELECT " + messageColumns + ` FROM message m
 		WHERE m.owner = (SELECT id FROM owner WHERE jid = $1) AND m.seq = ANY ($2) AND m.flags & 1 <> 0 ORDER BY m.seq`
 
 	archiveEnd = `SELECT seq, tag, arrived FROM message
@@ -43,15 +40,15 @@ const (
 
 // scanner makes messages of an owner out of rows.
 type scanner struct {
-	owner      jid.JID
-	peer, chat jid.JID // of the row before
+	owner jid.JID
+	peer  jid.JID // of the row before
 }
 
-// scan takes messageColumns or archiveColumns, behind other columns.
+// scan takes messageColumns, behind other columns. The Chat is not set.
 func (s *scanner) scan(row pgx.Row, before ...any) (m storage.Message, err error) {
 	m.Owner = s.owner
-	var peer, chat string
-	if err := row.Scan(append(before, &m.Seq, &m.Tag, &m.Flags, &peer, &m.Arrived, &m.XML, &chat)...); err != nil {
+	var peer string
+	if err := row.Scan(append(before, &m.Seq, &m.Tag, &m.Flags, &peer, &m.Arrived, &m.XML)...); err != nil {
 		return m, err
 	}
 	m.Arrived = m.Arrived.UTC()
@@ -60,20 +57,13 @@ func (s *scanner) scan(row pgx.Row, before ...any) (m storage.Message, err error
 			return m, err
 		}
 	}
-	if chat != s.chat.String() {
-		if s.chat = (jid.JID{}); chat != "" {
-			if s.chat, err = jid.Parse(chat); err != nil {
-				return m, err
-			}
-		}
-	}
-	m.Peer, m.Chat = s.peer, s.chat
+	m.Peer = s.peer
 	return m, nil
 }
 
 // Archive calls fn for the rows of an archive that the query selects, in its order,
-// until fn returns an error, which Archive returns. The message is fn's to keep. fn
-// must not wait: it is called while the rows are read.
+// until fn returns an error, which Archive returns. The message is fn's to keep; its
+// Chat is not set. fn must not wait: it is called while the rows are read.
 func (db *DB) Archive(ctx context.Context, q storage.ArchiveQuery, fn func(*storage.Message) error) error {
 	if len(q.Words) > 0 {
 		return db.searchArchive(ctx, q, fn)
@@ -86,7 +76,7 @@ func (db *DB) Archive(ctx context.Context, q storage.ArchiveQuery, fn func(*stor
 	if err != nil {
 		return wrap(err, "read archive of", q.Owner)
 	}
-	query, args := p.query(archiveColumns, q.Limit, q.Backward)
+	query, args := p.query(messageColumns, q.Limit, q.Backward)
 	s := scanner{owner: p.owner}
 	n := 0
 	var stop, broken error
@@ -159,7 +149,7 @@ func (db *DB) countSelected(ctx context.Context, q *storage.ArchiveQuery) (n int
 }
 
 // ArchiveRows returns those of the rows that are in the archive, in the order of
-// their numbers.
+// their numbers, without their Chat.
 func (db *DB) ArchiveRows(ctx context.Context, owner jid.JID, seqs []int64) ([]storage.Message, error) {
 	s := scanner{owner: owner.Bare()}
 	messages, err := list(ctx, db, rowsByNumber, []any{s.owner.String(), seqs}, func(row pgx.Row) (storage.Message, error) { return s.scan(row) })

@@ -19,8 +19,6 @@ const (
 	// The join keeps the order of the list.
 	listedRows = `SELECT m.id, tag, flags, peer, arrived, xml
 		FROM json_each(?) j CROSS JOIN message m WHERE m.id = j.value AND flags & 1`
-	listedRowsChats = `SELECT m.id, tag, flags, peer, arrived, xml, coalesce(c.bare, ''), coalesce(c.resource, '')
-		FROM json_each(?) j CROSS JOIN message m LEFT JOIN chat c ON c.id = m.chat WHERE m.id = j.value AND flags & 1`
 
 	// seekArrived finds the first of the numbers from ?1 to below ?2 behind all rows
 	// that arrived before ?3: arrived does not fall along them, so that it takes steps
@@ -174,7 +172,7 @@ func (db *DB) CountArchive(ctx context.Context, q storage.ArchiveQuery) (n int64
 }
 
 // ArchiveRows returns those of some rows that are in the archive, in order of seq,
-// with their Chat.
+// without their Chat.
 func (db *DB) ArchiveRows(ctx context.Context, owner jid.JID, seqs []int64) (messages []storage.Message, err error) {
 	owner = owner.Bare()
 	seqs = slices.Compact(slices.Sorted(slices.Values(seqs)))
@@ -189,9 +187,9 @@ func (db *DB) ArchiveRows(ctx context.Context, owner jid.JID, seqs []int64) (mes
 				ids = append(ids, rowID(id, seq))
 			}
 		}
-		rows, err := t.query(listedRowsChats, list(ids))
+		rows, err := t.query(listedRows, list(ids))
 		return eachRow(rows, err, func(rows *sql.Rows) error {
-			m, err := scanArchived(rows, owner)
+			m, err := scanMessage(rows, owner)
 			messages = append(messages, m)
 			return err
 		})
@@ -200,23 +198,6 @@ func (db *DB) ArchiveRows(ctx context.Context, owner jid.JID, seqs []int64) (mes
 		return nil, nil
 	}
 	return messages, wrap(err, "read archive of", owner)
-}
-
-// scanArchived reads the columns of scanMessage, and the address of the chat.
-func scanArchived(rows *sql.Rows, owner jid.JID) (storage.Message, error) {
-	m := storage.Message{Owner: owner}
-	var id, flags, arrived int64
-	var peer, bare, resource string
-	if err := rows.Scan(&id, &m.Tag, &flags, &peer, &arrived, &m.XML, &bare, &resource); err != nil {
-		return m, err
-	}
-	m.Seq, m.Flags, m.Arrived = rowSeq(id), storage.Flags(flags), fromMicro(arrived)
-	var err error
-	if m.Peer, err = jid.Parse(peer); err != nil {
-		return m, err
-	}
-	m.Chat, err = chatJID(bare, resource)
-	return m, err
 }
 
 // ArchiveEnds returns the first and the last row of an archive; without Seq if it

@@ -3,6 +3,7 @@ package archived
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 
 	"github.com/xmppd/xmppd/jid"
@@ -12,9 +13,34 @@ import (
 // chunk is how many rows are read at a time that are asked for by their ids.
 const chunk = 20
 
+// errElsewhere is for a page that does not begin at the row that it should follow.
+var errElsewhere = errors.New("no such row in the set")
+
 // locate finds out what the ids in a query mean. One that the archive does not have
-// is item-not-found (XEP-0313 §4.1.3, §4.3.2).
+// is item-not-found (XEP-0313 §4.1.3, §4.3.2). Most often the only one is that of the
+// page before: it is left to rows, which reads its row with the page.
 func (a *Reader) locate(ctx context.Context, s *selection) error {
+	if s.follows() != (position{}) {
+		return nil
+	}
+	return a.require(ctx, s)
+}
+
+// follows is the only id in a query, if that is where its page begins.
+func (s *selection) follows() position {
+	begin, end := s.pageAfterID, s.pageBeforeID
+	if s.page.Backward {
+		begin, end = end, begin
+	}
+	only := end == position{} && s.afterID == position{} && s.beforeID == position{}
+	if !only || s.ids != nil || s.none || s.set.Words != nil || s.page.Max == 0 || begin.seq == math.MaxInt64 {
+		return position{}
+	}
+	return begin
+}
+
+// require makes sure that the archive has the ids of a query.
+func (a *Reader) require(ctx context.Context, s *selection) error {
 	at := make([]position, 0, positionsMax)
 	for _, p := range []position{s.afterID, s.beforeID, s.pageAfterID, s.pageBeforeID} {
 		if p != (position{}) {
@@ -68,10 +94,48 @@ func (a *Reader) rows(ctx context.Context, s *selection, p *page) error {
 	}
 	q := s.query()
 	q.Limit = p.max + 1
-	if err := a.Store.Archive(ctx, q, p.take); !errors.Is(err, errFull) {
-		return err
+	if before := s.follows(); before != (position{}) {
+		err := a.behind(ctx, q, before, p)
+		if !errors.Is(err, errElsewhere) {
+			return err
+		}
+		if err := a.require(ctx, s); err != nil {
+			return err
+		}
 	}
-	return nil
+	return ended(a.Store.Archive(ctx, q, p.take))
+}
+
+// ended takes a full page for no error.
+func ended(err error) error {
+	if errors.Is(err, errFull) {
+		return nil
+	}
+	return err
+}
+
+// behind takes the rows behind one, which is the first that is read.
+func (a *Reader) behind(ctx context.Context, q storage.ArchiveQuery, before position, p *page) error {
+	if q.Limit++; q.Backward {
+		q.Before = before.seq + 1
+	} else {
+		q.After = before.seq - 1
+	}
+	found := false
+	err := ended(a.Store.Archive(ctx, q, func(m *storage.Message) error {
+		switch {
+		case found:
+			return p.take(m)
+		case before != position{m.Seq, m.Tag}:
+			return errElsewhere
+		}
+		found = true
+		return nil
+	}))
+	if err == nil && !found {
+		return errElsewhere
+	}
+	return err
 }
 
 // byIDs is rows for those that are asked for by themselves. All are looked for
