@@ -201,6 +201,10 @@ type ArchiveQuery struct {
 
 	Limit    int  // rows; at least 1
 	Backward bool // the newest first
+
+	// Size, unless it is nil, is set to the number of rows of the whole archive, or
+	// of all with a bare With, if the query finds a row and has no Words.
+	Size *int64
 }
 
 // PeerRows is how many rows of a conversation a query looks at whose With is a full

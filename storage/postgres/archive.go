@@ -76,7 +76,11 @@ func (db *DB) Archive(ctx context.Context, q storage.ArchiveQuery, fn func(*stor
 	if err != nil {
 		return wrap(err, "read archive of", q.Owner)
 	}
-	query, args := p.query(messageColumns, q.Limit, q.Backward)
+	size, counted := "0::bigint", new(int64)
+	if q.Size != nil {
+		size, counted = p.size(), q.Size
+	}
+	query, args := p.query(size+", "+messageColumns, q.Limit, q.Backward)
 	s := scanner{owner: p.owner}
 	n := 0
 	var stop, broken error
@@ -90,7 +94,7 @@ func (db *DB) Archive(ctx context.Context, q storage.ArchiveQuery, fn func(*stor
 		}
 		defer rows.Close()
 		for rows.Next() {
-			m, err := s.scan(rows)
+			m, err := s.scan(rows, counted)
 			if err != nil {
 				return err
 			}

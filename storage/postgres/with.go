@@ -87,6 +87,14 @@ func (p *selection) query(columns string, limit int, backward bool) (string, []a
 		") m WHERE c.owner" + owner + " AND c.bare = $5" + with), args
 }
 
+// size is how many rows there are with the same address, for query.
+func (p *selection) size() string {
+	if p.with.IsZero() {
+		return "(SELECT stored FROM owner WHERE jid = $1)"
+	}
+	return "(SELECT sum(stored)::bigint FROM chat WHERE owner = (SELECT id FROM owner WHERE jid = $1) AND bare = $5)"
+}
+
 var errPeerRows = fmt.Errorf("look at more than %d messages for one address: %w", storage.PeerRows, storage.ErrUnavailable)
 
 // bound cuts what a query for one peer looks at.

@@ -38,12 +38,13 @@ type selection struct {
 	chats       []int64 // rows of these only
 	byChat      bool
 	peer        string // of these only those with this peer; "": any
+	size        int64  // rows of the archive, or of the chats
 }
 
 // selection looks up what bounds an ArchiveQuery, all but its words.
 func (t *tx) selection(q storage.ArchiveQuery) (s selection, err error) {
 	var next int64
-	err = t.row("SELECT id, next_seq FROM owner WHERE jid = ?", q.Owner.Bare().String()).Scan(&s.owner, &next)
+	err = t.row("SELECT id, next_seq, stored FROM owner WHERE jid = ?", q.Owner.Bare().String()).Scan(&s.owner, &next, &s.size)
 	if err == sql.ErrNoRows {
 		return selection{last: -1}, nil
 	} else if err != nil {
@@ -98,6 +99,9 @@ func (db *DB) Archive(ctx context.Context, q storage.ArchiveQuery, fn func(*stor
 		if err != nil || s.first > s.last {
 			return err
 		}
+		if q.Size != nil {
+			*q.Size = s.size
+		}
 		rows, err := t.selected(s, q)
 		return eachRow(rows, err, func(rows *sql.Rows) error {
 			m, err := scanMessage(rows, q.Owner.Bare())
@@ -140,16 +144,13 @@ func (db *DB) CountArchive(ctx context.Context, q storage.ArchiveQuery) (n int64
 		return n, wrap(err, "count archive of", owner)
 	}
 	err = db.view(ctx, func(t *tx) error {
-		if q.Start.IsZero() && q.End.IsZero() && q.After <= 0 && q.Before <= 0 && !q.With.IsFull() {
-			if q.With.IsZero() {
-				return t.row("SELECT coalesce((SELECT stored FROM owner WHERE jid = ?), 0)", owner.String()).Scan(&n)
-			}
-			return t.row("SELECT coalesce(sum(stored), 0) FROM chat WHERE owner = (SELECT id FROM owner WHERE jid = ?) AND bare = ?",
-				owner.String(), q.With.String()).Scan(&n)
-		}
 		s, err := t.selection(q)
 		if err != nil || s.first > s.last {
 			return err
+		}
+		if q.Start.IsZero() && q.End.IsZero() && q.After <= 0 && q.Before <= 0 && !q.With.IsFull() {
+			n = s.size
+			return nil
 		}
 		if !s.byChat {
 			return t.row(countRange, s.first, s.last).Scan(&n)

@@ -23,15 +23,16 @@ const (
 
 // selectChats looks up the conversations with an address.
 func (t *tx) selectChats(with jid.JID, s *selection) error {
-	s.byChat = true
+	s.byChat, s.size = true, 0
 	if with.IsFull() {
 		s.peer = with.String()
 	}
-	rows, err := t.query("SELECT id, resource FROM chat WHERE owner = ? AND bare = ?", s.owner, with.Bare().String())
+	rows, err := t.query("SELECT id, resource, stored FROM chat WHERE owner = ? AND bare = ?", s.owner, with.Bare().String())
 	return eachRow(rows, err, func(rows *sql.Rows) error {
-		var id int64
+		var id, stored int64
 		var resource string
-		err := rows.Scan(&id, &resource)
+		err := rows.Scan(&id, &resource, &stored)
+		s.size += stored
 		if s.peer == "" || resource == "" || resource == with.Resource() {
 			s.chats = append(s.chats, id)
 		}

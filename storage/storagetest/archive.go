@@ -151,7 +151,12 @@ func compareArchive(t *testing.T, s Store, r *rand.Rand, all []*storage.Message)
 			slices.Reverse(want)
 		}
 		want = want[:min(q.Limit, len(want))]
+		size := int64(-1)
+		q.Size = &size
 		got := selected(t, s, q)
+		if whole := sizeOf(all, q.With); len(got) > 0 && !q.With.IsFull() && size != whole {
+			t.Errorf("%+v: there are %d, want %d", q, size, whole)
+		}
 		if len(got) != len(want) {
 			t.Fatalf("%+v: %d rows, want %d", q, len(got), len(want))
 		}
@@ -163,6 +168,15 @@ func compareArchive(t *testing.T, s Store, r *rand.Rand, all []*storage.Message)
 			}
 		}
 	}
+}
+
+func sizeOf(all []*storage.Message, with jid.JID) (n int64) {
+	for _, m := range all {
+		if selects(storage.ArchiveQuery{With: with}, m) {
+			n++
+		}
+	}
+	return n
 }
 
 func randomQuery(r *rand.Rand, q *storage.ArchiveQuery, all []*storage.Message) {

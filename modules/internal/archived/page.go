@@ -42,13 +42,14 @@ type page struct {
 	ends  [2]position // of the rows found, in that order
 	more  bool        // the set has more rows in that direction
 	count int64       // of the set, -1: unknown
+	size  int64       // of the archive, or all with one bare address, -1: unknown
 }
 
 func (a *Reader) page(r *modules.Request, s *selection) *page {
 	p := &page{
 		r: r, own: s.set.Owner == r.From.Bare(), max: s.page.Max, limit: a.PageBytes(r.Session),
 		backward: s.page.Backward, flip: s.flip, hold: s.page.Backward != s.flip,
-		b: stanza.NewBuilder(make([]byte, 0, 1<<10)), xml: make([]byte, 0, 1<<10), head: make([]byte, 0, 256), count: -1,
+		b: stanza.NewBuilder(make([]byte, 0, 1<<10)), xml: make([]byte, 0, 1<<10), head: make([]byte, 0, 256), count: -1, size: -1,
 	}
 	if p.max < 0 {
 		p.max = a.PageDefault

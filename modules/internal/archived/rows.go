@@ -93,7 +93,7 @@ func (a *Reader) rows(ctx context.Context, s *selection, p *page) error {
 		return nil
 	}
 	q := s.query()
-	q.Limit = p.max + 1
+	q.Limit, q.Size = p.max+1, &p.size
 	if before := s.follows(); before != (position{}) {
 		err := a.behind(ctx, q, before, p)
 		if !errors.Is(err, errElsewhere) {
@@ -202,6 +202,8 @@ func (a *Reader) count(ctx context.Context, s *selection, p *page) (int64, error
 		return int64(p.n), nil
 	case q.Words != nil || !cheap && p.max > 0:
 		return -1, nil
+	case cheap && p.size >= 0:
+		return p.size, nil
 	}
 	return a.Store.CountArchive(ctx, q)
 }
