@@ -51,8 +51,11 @@ func (e Entry) TakesBareMessages() bool { return e.Available && e.Priority >= 0 
 // HasCopy reports whether the session got a carbon of a message to the account
 // that arrived at that time, in Unix nanoseconds.
 func (e Entry) HasCopy(st *stanza.Stanza, at int64) bool {
-	return e.Copies != 0 && e.Copies < at && !st.Class.Has(stanza.Private|stanza.NoCopy|stanza.MUCUser) &&
-		(st.Type == stanza.Chat || st.Type == stanza.None && st.Class.Has(stanza.Body))
+	if e.Copies == 0 || e.Copies >= at || st.Class.Has(stanza.Private|stanza.NoCopy|stanza.MUCUser) ||
+		st.Type == stanza.Groupchat || st.Type == stanza.ErrorType {
+		return false
+	}
+	return st.Type == stanza.Chat || st.Class.Has(stanza.Conversational) || st.Type == stanza.None && st.Class.Has(stanza.Body)
 }
 
 // Info says where a session comes from, for administrators.

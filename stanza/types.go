@@ -141,6 +141,11 @@ const (
 	Archive                            // XEP-0313 result: a copy out of an archive
 )
 
+// Conversational is what belongs to a conversation without a text, too, and whatever
+// the type of the message (XEP-0280 §6.1). Once one device has answered a call, the
+// others stop ringing.
+const Conversational = Receipt | ChatState | Marker | Markable | Invite | Call
+
 // Has reports whether any bit of m is set.
 func (c Class) Has(m Class) bool { return c&m != 0 }
 

@@ -178,12 +178,15 @@ func TestExportUser(t *testing.T) {
 		"<delay xmlns='urn:xmpp:delay' stamp='{any}'/></report></item></block>" +
 		"<offline-messages><message xmlns='jabber:client' from='nurse@localhost/kitchen' to='romeo@localhost' type='chat' id='m3' xml:lang='en'><body>" + secret + "</body>" +
 		"<no-permanent-store xmlns='urn:xmpp:hints'/><delay xmlns='urn:xmpp:delay' from='localhost' stamp='{any}'/></message></offline-messages>" +
+		"<inbox xmlns='urn:xmpp:inbox:1'><entry unread='1' jid='juliet@localhost' id='{any}'/>" +
+		"<entry unread='0' jid='romeo@localhost' id='" + l.note().StanzaID() + "'/></inbox>" +
 		"<prefs xmlns='urn:xmpp:mam:2' default='always'><always/><never><jid>" + secret + "@verona.example</jid></never></prefs>" +
 		"<archive xmlns='urn:xmpp:pie:0#mam'>" +
 		result("<message from='"+l.phone.JID.String()+"' to='romeo@localhost' type='chat' id='note' xml:lang='en'><body>"+secret+" &lt;3 &amp; 'peace'</body></message>") +
 		result("<message from='romeo@localhost/home' to='juliet@localhost' type='chat' id='m1' xml:lang='en'><body>shared</body></message>") +
 		result("<message from='juliet@localhost/balcony' to='romeo@localhost' type='chat' id='m2' xml:lang='en'><body>shared, too</body></message>") +
-		"</archive></user></host></server-data>")
+		"</archive><presence xmlns='jabber:client' type='unavailable'><status>" + secret + "</status>" +
+		"<delay xmlns='urn:xmpp:delay' stamp='2026-07-14T23:08:25Z'/></presence></user></host></server-data>")
 	if err != nil {
 		t.Fatal(err)
 	}

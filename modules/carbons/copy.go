@@ -31,8 +31,6 @@ func (m *Module) copyReceived(f *modules.Flight) error {
 
 // eligible is XEP-0280 §6.1.
 func eligible(side modules.Side, f *modules.Flight) bool {
-	const im = stanza.Receipt | stanza.ChatState | stanza.Marker | stanza.Markable | stanza.Invite |
-		stanza.Call // XEP-0353: once one device has answered, the others stop ringing
 	class, t := f.Stanza.Class, f.Stanza.Type
 	received, peer := side == modules.Received, f.To
 	if received {
@@ -46,7 +44,7 @@ func eligible(side modules.Side, f *modules.Flight) bool {
 		return false
 	case class.Has(stanza.MUCUser) && peer.IsFull(): // an occupant
 		return !received // the room sends it to all that have joined
-	case t == stanza.Chat, class.Has(im):
+	case t == stanza.Chat, class.Has(stanza.Conversational):
 		return true
 	}
 	return t == stanza.None && class.Has(stanza.Body)

@@ -94,6 +94,10 @@ func TestEligible(t *testing.T) {
 			if got := eligible(modules.Received, f); got != (tt.want&received != 0) {
 				t.Errorf("received: %v", got)
 			}
+			// Errors are not left behind.
+			if got := (session.Entry{Copies: 1}).HasCopy(f.Stanza, 2); got != (tt.want == both && f.Stanza.Type != stanza.ErrorType) {
+				t.Errorf("had: %v", got)
+			}
 		})
 	}
 }

@@ -78,6 +78,7 @@ func (m *Module) Init(h *modules.Host) error {
 		return stanza.Forbidden("an inbox is its owner's")
 	})
 	h.OnStop(m.jobs.stop)
+	h.OnExport(m.export)
 	m.commands()
 	return nil
 }

@@ -54,10 +54,20 @@ func shown(st *stanza.Stanza) bool {
 	switch {
 	case !chatty(st), st.Class.Has(stanza.Reaction | stanza.Retraction):
 		return false
-	case st.Class.Has(stanza.Body):
+	case st.Class.Has(stanza.Body) && !silent(st):
 		return true
 	}
 	return st.Class.Has(stanza.Encrypted) && !empty(st)
+}
+
+// silent reports whether no body has any text.
+func silent(st *stanza.Stanza) bool {
+	for e := range st.Root().Children() {
+		if e.Is(stanza.NSClient, "body") && len(e.Inner()) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func chatty(st *stanza.Stanza) bool { return st.Type == stanza.None || st.Type == stanza.Chat }

@@ -31,6 +31,8 @@ func TestFlags(t *testing.T) {
 	}{
 		{"text", "chat", body, read, unread},
 		{"normal", "", body, read, unread},
+		{"empty text", "chat", "<body/>", 0, 0},
+		{"a text in one of two languages", "chat", "<body/><body xml:lang='fr'>oui</body>", read, unread},
 		{"unknown type", "x", body, read, unread},
 		{"with a request for a receipt, a marker and a chat state", "chat", body + "<request xmlns='urn:xmpp:receipts'/>" +
 			"<markable xmlns='urn:xmpp:chat-markers:0'/><active xmlns='http://jabber.org/protocol/chatstates'/>", read, unread},

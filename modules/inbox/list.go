@@ -113,13 +113,7 @@ func newPage(r *modules.Request, limit int) *page {
 
 // take puts a chat into the page; errFull if there is no room.
 func (p *page) take(e *storage.InboxEntry) error {
-	b := slices.Clone(p.head)
-	b = strconv.AppendInt(b, e.Unread, 10)
-	b = append(b, "' jid='"...)
-	b = stanza.AppendEscaped(b, e.Chat.String())
-	b = append(b, "' id='"...)
-	b = storage.AppendStanzaID(b, e.Last.Seq, e.Last.Tag)
-	b = append(b, "'/>"...)
+	b := appendEntry(slices.Clone(p.head), e)
 	if e.Message != nil {
 		b = append(b, "<result xmlns='"+archived.NS+"' queryid='"...)
 		b = stanza.AppendEscaped(b, string(p.r.Stanza.ID()))

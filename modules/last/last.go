@@ -60,6 +60,7 @@ func (m *Module) Init(h *modules.Host) error {
 	h.Check(modules.Received, m.protectClient)
 	h.Presence(modules.Sent, modules.Check, m.keepStatus)
 	h.OnSession(modules.Closed, m.loggedOut)
+	h.OnExport(m.export)
 	m.declareCommands()
 	return nil
 }
