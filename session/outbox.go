@@ -22,7 +22,8 @@ type Link interface {
 	Write(p []byte) error
 	// Pending is the number of bytes that were accepted and not yet sent.
 	Pending() int
-	// OnDrained calls fn once, on another goroutine, when Pending has fallen to 0.
+	// OnDrained calls fn once, on another goroutine, when Pending has fallen to 0 or
+	// Write fails.
 	OnDrained(fn func())
 	// Finish sends the stream error (nil: none) and the end of the stream in the
 	// form of the transport and closes the connection.

@@ -25,6 +25,9 @@ func (s *sock) drain() {
 	switch {
 	case err != nil:
 		s.abort(err)
+		if fn != nil {
+			fn() // its next write says so
+		}
 	case closing:
 		s.finish()
 	case fn != nil:

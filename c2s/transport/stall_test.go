@@ -76,8 +76,12 @@ func TestStalledPeerIsClosed(t *testing.T) {
 			}
 			events := serve(c, nil)
 			fillPeer(t, c)
-			c.OnDrained(func() { t.Error("drained") })
+			failed := make(chan error, 1)
+			c.OnDrained(func() { failed <- c.Write([]byte(" ")) })
 			wantError(t, events, ErrWriteStall)
+			if err := <-failed; err == nil {
+				t.Error("a closed connection takes bytes")
+			}
 		})
 	}
 }

@@ -72,7 +72,8 @@ type Conn interface {
 	// Pending is the number of bytes that Write took and the kernel has not.
 	Pending() int
 	// OnDrained calls fn once, on another goroutine, when Pending has fallen to
-	// zero (at once if it is). It is not called when the connection dies before.
+	// zero (at once if it is), or when the connection has failed: then Write says
+	// so.
 	OnDrained(fn func())
 	// Finish sends the stream error (nil: none) and the end of the stream and
 	// closes. It returns at once; what is pending is still sent if the peer reads

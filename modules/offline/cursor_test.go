@@ -390,10 +390,10 @@ func TestBothKinds(t *testing.T) {
 		reader := h.login(h.Node, "reader").manage()
 		h.all[h.Node].Queried(reader.Session)
 		reader.available()
-		plain := h.login(h.Node, "plain").available()
 		reader.Outbox.AppendRow([]byte("<message><body>page</body></message>"), 2)
 		h.pass(10)
 		reader.expect("page one+")
+		plain := h.login(h.Node, "plain").available()
 		plain.expect("")
 		romeo.Send(text(juliet, "three"))
 		reader.expect("three")
@@ -401,6 +401,24 @@ func TestBothKinds(t *testing.T) {
 		reader.ack(1) // the page
 		reader.Close()
 		plain.expect("one+")
+	})
+	t.Run("while the reader reads", func(t *testing.T) {
+		t.Parallel()
+		h := newHouse(t, 1)
+		romeo := h.Login("romeo@capulet.lit/orchard")
+		romeo.Send(text(juliet, "one"), text(juliet, "two"))
+		reader := h.login(h.Node, "reader").manage()
+		h.all[h.Node].Queried(reader.Session)
+		reader.available()
+		reader.Outbox.AppendRow([]byte("<message><body>page</body></message>"), 2)
+		reader.expect("page")
+		plain := h.login(h.Node, "plain").available()
+		plain.expect("one+")
+		h.pass(20)
+		reader.expect("")
+		reader.ack(1)
+		reader.Close()
+		plain.expect("")
 	})
 	t.Run("plain first", func(t *testing.T) {
 		t.Parallel()
@@ -425,10 +443,28 @@ func TestBothKinds(t *testing.T) {
 		h.all[h.Node].Queried(reader.Session)
 		reader.available()
 		plain := h.login(h.Node, "plain").available()
-		plain.expect("")
-		reader.Close()
+		plain.mute = true // confirms nothing
 		plain.expect("one+")
+		plain.Close()
+		reader.expect("")
+		h.pass(20)
+		reader.expect("one+")
 	})
+}
+
+// Who takes what waits goes while another becomes available, and has been told so.
+func TestLeftWhileOpening(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, 1)
+	romeo := h.Login("romeo@capulet.lit/orchard")
+	first := h.login(h.Node, "first").manage().available()
+	romeo.Send(text(juliet, "one"))
+	second := h.login(h.Node, "second").manage()
+	h.Node.Router.Fire(modules.Available, second.Session)
+	first.Close()
+	h.Node.Registry.SetPresence(second.Session, []byte("<presence/>"), 0)
+	h.pass(5)
+	second.expect("one+")
 }
 
 // Thousands wait, and somebody writes meanwhile: each comes once, in order.

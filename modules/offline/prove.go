@@ -85,8 +85,15 @@ func (r *receiver) proveNow() {
 // collect takes what has been queued since; proof is held.
 func (r *receiver) collect() {
 	for _, seq := range r.session.Outbox.TakeUncounted(nil) {
-		r.next = r.next.Add(storage.Range{First: seq, Last: seq})
+		r.unproven(storage.Range{First: seq, Last: seq})
 	}
+}
+
+// unproven notes rows that the next ping is to prove; proof is held. Of a client that
+// answers none, those beyond a bound are forgotten, and may come a second time.
+func (r *receiver) unproven(n storage.Range) {
+	r.next = r.next.Add(n)
+	r.next = r.next[:min(len(r.next), storage.MaxRanges)]
 }
 
 // ask pings the client behind the rows; asking is set.
@@ -117,7 +124,7 @@ func (r *receiver) answered(round int, ok bool) {
 		r.m.confirmedRanges(r.account, r.sent) // while it still counts as sent
 	} else {
 		for _, n := range r.sent {
-			r.next = r.next.Add(n)
+			r.unproven(n)
 		}
 	}
 	r.sent = nil

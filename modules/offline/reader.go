@@ -20,6 +20,13 @@ func (r *receiver) holdBack(floor int64) {
 	r.watch()
 }
 
+// holdsBack reports whether something is kept back for now.
+func (r *receiver) holdsBack() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.due != 0
+}
+
 // Queried notes that the client of a session reads its archive. The module
 // archive calls it with each query.
 func (m *Module) Queried(s *session.Session) {

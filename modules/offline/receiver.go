@@ -136,7 +136,8 @@ func (m *Module) available(f *modules.Flight) {
 }
 
 // first makes r the one who gets what waits, unless another session takes
-// messages.
+// messages. Who reads the archive, and has not been sent the rest yet, is in nobody's
+// way who does not.
 func (m *Module) first(r *receiver) bool {
 	a := r.account
 	for _, e := range m.host.Sessions(nil, a.owner) {
@@ -146,11 +147,13 @@ func (m *Module) first(r *receiver) bool {
 	}
 	a.hold.Lock()
 	defer a.hold.Unlock()
-	if h := a.holder; h != nil && h != r && h.takes() {
+	reads := r.reads()
+	inWay := func(other *receiver) bool { return other != r && (reads || !other.holdsBack()) }
+	if h := a.holder; h != nil && inWay(h) && h.takes() {
 		return false
 	}
 	for _, other := range a.receivers {
-		if other != r && !other.session.Outbox.Closed() && other.session.Entry().TakesBareMessages() {
+		if inWay(other) && !other.session.Outbox.Closed() && other.session.Entry().TakesBareMessages() {
 			return false
 		}
 	}
@@ -201,7 +204,9 @@ func (m *Module) closed(f *modules.Flight) {
 	a.sessions--
 	m.drop(a)
 	m.mu.Unlock()
-	if !slices.ContainsFunc(m.host.Sessions(nil, a.owner), session.Entry.TakesBareMessages) {
+	// Somebody else may be about to become available, and has been told that this one
+	// gets what waits.
+	if a.taker() == nil && !slices.ContainsFunc(m.host.Sessions(nil, a.owner), session.Entry.TakesBareMessages) {
 		m.changed(a, false, a.unwritten()) // the next login may be at once, after a crash
 		return
 	}
