@@ -44,7 +44,7 @@ func Dial(path string) *Client {
 
 // Commands fetches the declarations of the server's commands.
 func (c *Client) Commands(ctx context.Context) (*command.Set, error) {
-	body, err := c.do(ctx, http.MethodGet, "/commands", nil)
+	body, err := c.do(ctx, http.MethodGet, "/commands", nil, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -58,9 +58,11 @@ func (c *Client) Commands(ctx context.Context) (*command.Set, error) {
 }
 
 // Call runs a command with its arguments as a JSON object and returns the result
-// as JSON. What the command itself reports is a *command.Error.
-func (c *Client) Call(ctx context.Context, name string, args json.RawMessage) (json.RawMessage, error) {
-	return c.do(ctx, http.MethodPost, "/commands/"+name, args)
+// as JSON. What the command itself reports is a *command.Error. If progress is not
+// nil, it is called, until Call returns, with what the command tells of its
+// progress; see command.Progress.
+func (c *Client) Call(ctx context.Context, name string, args json.RawMessage, progress func(done, of int64)) (json.RawMessage, error) {
+	return c.do(ctx, http.MethodPost, "/commands/"+name, args, progress)
 }
 
 // WaitGone waits until nobody accepts connections on the socket any more.
@@ -81,16 +83,23 @@ func (c *Client) WaitGone(ctx context.Context) error {
 	}
 }
 
-func (c *Client) do(ctx context.Context, method, path string, body []byte) (json.RawMessage, error) {
+func (c *Client) do(ctx context.Context, method, path string, body []byte, progress func(done, of int64)) (json.RawMessage, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://xmppd"+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
+	}
+	if progress != nil {
+		req.Header.Set("Accept", ndjson)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
+	// A server that was started before an update may know nothing of progress.
+	if progress != nil && resp.Header.Get("Content-Type") == ndjson {
+		return readLines(resp.Body, progress)
+	}
 	out, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, fmt.Errorf("read the answer of the server: %w", err)
@@ -102,5 +111,5 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (json
 	if err := json.Unmarshal(out, &f); err != nil || f.Status != "error" {
 		return nil, fmt.Errorf("the server answers %s", resp.Status)
 	}
-	return nil, &command.Error{Reason: f.Reason, Text: f.Message}
+	return nil, f.err()
 }

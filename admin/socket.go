@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -119,8 +120,11 @@ func ServeCommands(ctx context.Context, ln net.Listener, set *command.Set, log *
 }
 
 // CommandHandler answers GET /commands with the declarations and runs POST
-// /commands/NAME with a JSON object of arguments. It checks nobody's rights: who
-// can reach it may do everything.
+// /commands/NAME with a JSON object of arguments. Who accepts application/x-ndjson
+// is told of progress: the answer is always 200 then, with an object on each line,
+// {"progress":{"done":N,"of":M}} as often as there is news and at last {"result":…}
+// or {"error":…} with what is the whole answer otherwise. It checks nobody's rights:
+// who can reach it may do everything.
 func CommandHandler(set *command.Set, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /commands", func(w http.ResponseWriter, _ *http.Request) {
@@ -142,45 +146,49 @@ type Failure struct {
 }
 
 func run(set *command.Set, log *slog.Logger, w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	var args json.RawMessage
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxArguments))
-	if err := d.Decode(&args); err != nil {
-		fail(w, command.Errorf(command.Usage, "read the arguments of %s: %v", name, err))
-		return
+	name, ctx := r.PathValue("name"), r.Context()
+	var l *lines
+	if r.Header.Get("Accept") == ndjson {
+		l = newLines(w)
+		ctx = command.WithProgress(ctx, l.progress)
 	}
-	c, v, err := call(r.Context(), set, name, args)
+	out, err := call(ctx, set, name, http.MaxBytesReader(w, r.Body, maxArguments))
 	if err != nil {
 		// The arguments stay out of the log: there are passwords among them.
 		log.Info("command failed", "command", name, "error", err)
-		fail(w, err)
-		return
-	}
-	if out, err := c.Result.Encode(v); err != nil {
-		fail(w, fmt.Errorf("encode the result of %s: %w", name, err))
 	} else {
 		log.Debug("command done", "command", name)
+	}
+	switch {
+	case l != nil:
+		l.end(out, err)
+	case err != nil:
+		writeJSON(w, command.HTTPStatus(err), failure(err))
+	default:
 		writeJSON(w, http.StatusOK, out)
 	}
 }
 
 // call turns a panic of a command into its error, for one broken command must
 // not end the server.
-func call(ctx context.Context, set *command.Set, name string, args json.RawMessage) (c *command.Command, v any, err error) {
+func call(ctx context.Context, set *command.Set, name string, body io.Reader) (out json.RawMessage, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("run %s: panic: %v\n%s", name, p, debug.Stack())
 		}
 	}()
-	return set.Call(ctx, name, args)
-}
-
-func fail(w http.ResponseWriter, err error) {
-	f := Failure{Status: "error", Code: command.ExitCode(err), Message: err.Error()}
-	if e, ok := errors.AsType[*command.Error](err); ok {
-		f.Reason, f.Message = e.Reason, e.Text
+	var args json.RawMessage
+	if err := json.NewDecoder(body).Decode(&args); err != nil {
+		return nil, command.Errorf(command.Usage, "read the arguments of %s: %v", name, err)
 	}
-	writeJSON(w, command.HTTPStatus(err), f)
+	c, v, err := set.Call(ctx, name, args)
+	if err != nil {
+		return nil, err
+	}
+	if out, err = c.Result.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode the result of %s: %w", name, err)
+	}
+	return out, nil
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

@@ -88,7 +88,7 @@ func TestSocketRunsCommands(t *testing.T) {
 		{"nothing", `{}`, `command "nothing" not known`, 2},
 		{"broken", `{}`, `run broken: panic: oh`, 1},
 	} {
-		got, err := c.Call(t.Context(), test.name, json.RawMessage(test.args))
+		got, err := c.Call(t.Context(), test.name, json.RawMessage(test.args), nil)
 		text := strings.TrimSpace(string(got))
 		if err != nil {
 			text, _, _ = strings.Cut(err.Error(), "\n")
@@ -98,7 +98,7 @@ func TestSocketRunsCommands(t *testing.T) {
 		}
 	}
 	big := `{"host":"` + strings.Repeat("x", 5<<20) + `"}`
-	if _, err := c.Call(t.Context(), "registered_users", json.RawMessage(big)); command.ExitCode(err) != command.ExitUsage {
+	if _, err := c.Call(t.Context(), "registered_users", json.RawMessage(big), nil); command.ExitCode(err) != command.ExitUsage {
 		t.Errorf("5 MiB of arguments: %v", err)
 	}
 
@@ -127,7 +127,7 @@ func TestSocketStop(t *testing.T) {
 	w := newWorld()
 	path, stop := serveWorld(t, w, slog.New(slog.DiscardHandler))
 	c := admin.Dial(path)
-	if got, err := c.Call(t.Context(), "stop", json.RawMessage(`{}`)); err != nil || strings.TrimSpace(string(got)) != "0" {
+	if got, err := c.Call(t.Context(), "stop", json.RawMessage(`{}`), nil); err != nil || strings.TrimSpace(string(got)) != "0" {
 		t.Fatalf("stop: %s, %v", got, err)
 	}
 	<-w.stopped
@@ -157,7 +157,7 @@ func TestSocketLetsCallsEnd(t *testing.T) {
 	path, stop := serveWorld(t, newWorld(), slog.New(slog.DiscardHandler), slow)
 	answer := make(chan string, 1)
 	go func() {
-		got, err := admin.Dial(path).Call(t.Context(), "slow", json.RawMessage(`{}`))
+		got, err := admin.Dial(path).Call(t.Context(), "slow", json.RawMessage(`{}`), nil)
 		if err != nil {
 			got = []byte(err.Error())
 		}
@@ -269,7 +269,7 @@ func TestForeignServer(t *testing.T) {
 	if _, err := c.Commands(t.Context()); err == nil {
 		t.Error("a page is taken for the list of commands")
 	}
-	if _, err := c.Call(t.Context(), "status", nil); err == nil || !strings.Contains(err.Error(), "418") {
+	if _, err := c.Call(t.Context(), "status", nil, nil); err == nil || !strings.Contains(err.Error(), "418") {
 		t.Errorf("call: %v", err)
 	}
 }

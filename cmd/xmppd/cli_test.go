@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -77,6 +78,15 @@ func startServer(t *testing.T) (dir string) {
 			Run: func(context.Context, command.Args) (any, error) { return []string{}, nil }},
 		command.Command{Name: "repeat", Tags: []string{"t"}, Short: "Echo", Args: []command.Arg{text("a"), {Name: "n", Type: command.Int}}, Result: command.TextOf("s"),
 			Run: func(_ context.Context, a command.Args) (any, error) { return a.String("a"), nil }},
+		command.Command{Name: "count", Tags: []string{"t"}, Short: "Long work", Args: []command.Arg{{Name: "n", Type: command.Int}}, Result: command.TextOf("s"),
+			Run: func(ctx context.Context, a command.Args) (any, error) {
+				command.Progress(ctx, 1, a.Int("n"))
+				command.Progress(ctx, 12, a.Int("n"))
+				if a.Int("n") == 0 {
+					return nil, command.Errorf(command.Conflict, "lost count")
+				}
+				return "counted", nil
+			}},
 		command.Command{Name: "stop", Tags: []string{"t"}, Short: "Stop", Result: command.Code(),
 			Run: func(context.Context, command.Args) (any, error) { cancel(); return true, nil }},
 	)
@@ -127,6 +137,7 @@ func TestCtl(t *testing.T) {
 		{"bad option", []string{"--frob"}, "", outcome{"", "xmppd: unknown flag: --frob; see xmppd ctl --help\n", 2}},
 		{"ejabberdctl's options", []string{"-n", "ejabberd@x", "--no-timeout", "--version", "2", "-c", "x", "check_account", "juliet"}, "", outcome{"", "", 0}},
 		{"help of the server's commands", []string{"help", "t"}, "", outcome{`  check_account user           Check
+  count n                      Long work
   nothing                      Empty list
   register user host password  Register
   repeat a n                   Echo
@@ -148,6 +159,62 @@ func TestCtl(t *testing.T) {
 				t.Errorf("ejabberdctl --socket (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// screen is a terminal as far as the program can see.
+type screen struct {
+	bytes.Buffer
+	fs.FileInfo
+	mode fs.FileMode
+}
+
+func (s *screen) Stat() (fs.FileInfo, error) { return s, nil }
+func (s *screen) Mode() fs.FileMode          { return s.mode }
+
+// Progress is drawn for people alone, and gone before anything else is printed.
+func TestCtlProgress(t *testing.T) {
+	t.Parallel()
+	dir := startServer(t)
+	const tty = fs.ModeDevice | fs.ModeCharDevice
+	for _, test := range []struct {
+		args     string
+		mode     fs.FileMode
+		out, err string
+	}{
+		{"count 4", tty, "counted\n", "\rcount   25 %  1 of 4\rcount  100 %  12 of 4\r                     \r"},
+		{"count 1000", tty, "counted\n", "\rcount    0 %  1 of 1000\rcount    1 %  12 of 1000\r                        \r"},
+		{"count 0", tty, "Error: conflict: lost count\n", "\rcount  1\rcount  12\r         \r"},
+		{"count 4", 0, "counted\n", ""},
+		{"count 4", fs.ModeNamedPipe, "counted\n", ""},
+		{"--json count 4", tty, "\"counted\"\n", ""},
+		{"count 4 --json", tty, "\"counted\"\n", ""},
+		{"nothing", tty, "", ""},
+		{"check_account juliet", tty, "", ""},
+		{"dance", tty, "", "xmppd ctl: command \"dance\" not known; see xmppd ctl help\n"},
+	} {
+		var out bytes.Buffer
+		err := &screen{mode: test.mode}
+		p := program{env: []string{"XMPPD_DATA_DIR=" + dir}, in: strings.NewReader(""), out: &out, err: err}
+		p.run(t.Context(), append([]string{"xmppd", "ctl"}, strings.Fields(test.args)...))
+		if got := [2]string{out.String(), err.String()}; got != [2]string{test.out, test.err} {
+			t.Errorf("%s (%v): %q, want %q %q", test.args, test.mode, got, test.out, test.err)
+		}
+	}
+}
+
+// What gets shorter leaves nothing behind.
+func TestBarShrinks(t *testing.T) {
+	t.Parallel()
+	var got strings.Builder
+	b := bar{w: &got, name: "x"}
+	b.clear()
+	b.draw(5, 1000)
+	b.draw(6, 0)
+	b.draw(-1, 9)
+	b.clear()
+	if want := "\rx    0 %  5 of 1000" + "\rx  6               " + "\rx    0 %  -1 of 9  " + "\r                   \r"; got.String() != want {
+		t.Errorf("%q\nwant %q", got.String(), want)
 	}
 }
 

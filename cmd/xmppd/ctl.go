@@ -93,7 +93,13 @@ func (t *ctl) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return t.fail(command.ExitUsage, "%v; see %s help %s", err, t.name, c.Name)
 	}
-	result, err := client.Call(ctx, c.Name, object)
+	bar := bar{w: t.err, name: c.Name}
+	var progress func(done, of int64)
+	if !t.json && terminal(t.err) {
+		progress = bar.draw
+	}
+	result, err := client.Call(ctx, c.Name, object, progress)
+	bar.clear()
 	if err != nil {
 		if errors.Is(err, admin.ErrNotRunning) {
 			return t.unreachable(path, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/xmppd/xmppd/command"
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules/internal/archived"
 	"github.com/xmppd/xmppd/stanza"
@@ -27,11 +28,13 @@ func (m *Module) export(ctx context.Context, owner jid.JID, w io.Writer) error {
 	if _, err := w.Write(append(xml, "<archive xmlns='urn:xmpp:pie:0#mam'>\n"...)); err != nil {
 		return err
 	}
-	q := storage.ArchiveQuery{Owner: owner, Limit: step}
+	var done, of int64
+	q := storage.ArchiveQuery{Owner: owner, Limit: step, Size: &of}
 	for more := true; more; {
 		more = false
 		err := m.store.Archive(ctx, q, func(row *storage.Message) error {
 			q.After, more = row.Seq, true
+			done++
 			xml = append(xml[:0], "<result xmlns='"+archived.NS+"' id='"...)
 			xml = append(archived.AppendResult(xml, row), '\n')
 			_, err := w.Write(xml)
@@ -40,6 +43,7 @@ func (m *Module) export(ctx context.Context, owner jid.JID, w io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("export archive: %w", err)
 		}
+		command.Progress(ctx, done, of)
 	}
 	_, err = io.WriteString(w, "</archive>\n")
 	return err

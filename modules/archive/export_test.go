@@ -4,11 +4,13 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/xmppd/xmppd/command"
 	"github.com/xmppd/xmppd/jid"
 )
 
@@ -50,6 +52,12 @@ func TestExport(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, counts); diff != "" || len(ids) != 1201 {
 		t.Errorf("%d ids, elements (-want +got):\n%s", len(ids), diff)
+	}
+	var steps []int64
+	ctx := command.WithProgress(t.Context(), func(done, of int64) { steps = append(steps, done, of) })
+	err := w.Tables.Export(ctx, jid.MustParse("romeo@capulet.lit"), io.Discard)
+	if n := len(steps); err != nil || n < 4 || steps[0] == 1201 || steps[n-2] != 1201 || slices.Max(steps) != 1201 {
+		t.Errorf("its progress is %v, %v", steps, err)
 	}
 }
 

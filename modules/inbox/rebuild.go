@@ -61,6 +61,7 @@ func (m *Module) rebuild(ctx context.Context, owner jid.JID, rows func(int64)) e
 			return err
 		}
 		rows(at.Rows - before)
+		command.Progress(ctx, at.Rows, at.Of)
 	}
 	return ctx.Err()
 }

@@ -2,10 +2,13 @@ package inbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/xmppd/xmppd/command"
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/modules/internal/moduletest"
 	"github.com/xmppd/xmppd/storage"
@@ -79,5 +82,38 @@ func TestRebuildFails(t *testing.T) {
 	m.jobs.running.Wait()
 	if got, err := w.Call("rebuild_inbox_status", "capulet.lit"); !strings.HasSuffix(got, ": failed: juliet@capulet.lit: no database") {
 		t.Errorf("%s, %v", got, err)
+	}
+}
+
+// stepping is a store that takes three steps for an archive that grows meanwhile,
+// and one for the chats.
+type stepping struct{ Store }
+
+func (stepping) RebuildInbox(_ context.Context, _ jid.JID, at storage.InboxRebuild, limit int, _ func(*storage.Message) storage.Judgement) (storage.InboxRebuild, error) {
+	at.Done = at.Chats
+	if !at.Chats {
+		at.Rows += int64(limit)
+		at.Of = 1000 + at.Rows/3
+		at.Chats = at.Rows >= at.Of
+	}
+	return at, nil
+}
+
+// The rebuild of one account tells how far it is, in rows of the archive.
+func TestRebuildProgress(t *testing.T) {
+	t.Parallel()
+	w := moduletest.New(t)
+	w.Init(New(stepping{}, limits))
+	w.Account("juliet@capulet.lit")
+	var set command.Set
+	set.Add(w.Tables.Commands()...)
+	var got [][2]int64
+	ctx := command.WithProgress(t.Context(), func(done, of int64) { got = append(got, [2]int64{done, of}) })
+	_, v, err := set.Call(ctx, "rebuild_inbox", json.RawMessage(`{"user":"juliet","host":"capulet.lit"}`))
+	if err != nil || v != "1 account, 1500 messages" {
+		t.Errorf("%v, %v", v, err)
+	}
+	if want := [][2]int64{{500, 1166}, {1000, 1333}, {1500, 1500}, {1500, 1500}}; !slices.Equal(got, want) {
+		t.Errorf("progress %v, want %v", got, want)
 	}
 }
