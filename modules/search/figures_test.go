@@ -29,6 +29,7 @@ type archives interface {
 	storage.Group
 	CreateAccount(ctx context.Context, account jid.JID, credentials []storage.Credential) error
 	Archive(ctx context.Context, q storage.ArchiveQuery, fn func(*storage.Message) error) error
+	RemoveArchive(ctx context.Context, owner, with jid.JID, limit int) (deleted int, err error)
 	Close() error
 }
 
@@ -95,11 +96,11 @@ func figures(t *testing.T, db archives, n int, p place) {
 	var batches []time.Duration
 	for done := false; !done; {
 		began := time.Now()
-		k, err := m.batch(t.Context())
+		more, err := m.batch(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		batches, done = append(batches, time.Since(began)), k < batch
+		batches, done = append(batches, time.Since(began)), !more
 	}
 	slices.Sort(batches)
 	t.Logf("index: %v, %.1f µs CPU each, and %.1f of the server; batches of %d: median %.1f ms, 99 %% in %.1f ms, worst %.1f ms", time.Since(start).Round(time.Second),
@@ -144,6 +145,47 @@ func figures(t *testing.T, db archives, n int, p place) {
 			}
 		}
 	}
+	remove(t, db, hoarder, contact(7))
+	remove(t, db, contact(7), jid.JID{})
+	erase(t, db, "one of the contacts has left")
+	remove(t, db, hoarder, jid.JID{})
+	for i := range contacts / 2 {
+		remove(t, db, contact(i), jid.JID{})
+	}
+	erase(t, db, "half of them have left")
+	for i := range contacts {
+		remove(t, db, contact(i), jid.JID{})
+	}
+	erase(t, db, "all have left")
+}
+
+func remove(t *testing.T, db archives, owner, with jid.JID) {
+	t.Helper()
+	const step = 500
+	for n := step; n == step; {
+		var err error
+		if n, err = db.RemoveArchive(t.Context(), owner, with, step); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// erase shows what it costs that words of deleted messages leave the index.
+func erase(t *testing.T, db archives, name string) {
+	t.Helper()
+	var steps []time.Duration
+	used := cpu()
+	for more := true; more; {
+		var err error
+		began := time.Now()
+		if more, err = db.EraseTexts(t.Context(), began.Add(48*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, time.Since(began))
+	}
+	slices.Sort(steps)
+	t.Logf("erase, %s: %.0f ms CPU; %d steps: median %.1f ms, 99 %% in %.1f ms, worst %.1f ms", name, millis(cpu()-used), len(steps),
+		millis(steps[len(steps)/2]), millis(steps[len(steps)*99/100]), millis(steps[len(steps)-1]))
 }
 
 // measure repeats a query; the first one may have to read the disk.

@@ -3,8 +3,11 @@ package search
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -84,6 +87,15 @@ type store struct {
 	words [][]string
 	err   error
 	limit int
+	due   int // steps to erase what is deleted
+	after int // rows that were left at the last one
+}
+
+func (s *store) EraseTexts(context.Context, time.Time) (more bool, err error) {
+	if s.due > 0 {
+		s.due, s.after = s.due-1, len(s.rows)
+	}
+	return s.due > 0, nil
 }
 
 func (s *store) IndexTexts(_ context.Context, limit int, words func([]byte) []string) (n int, err error) {
@@ -97,7 +109,7 @@ func (s *store) IndexTexts(_ context.Context, limit int, words func([]byte) []st
 func TestJob(t *testing.T) {
 	t.Parallel()
 	w := moduletest.New(t)
-	s := &store{rows: make([]string, 3*batch)}
+	s := &store{rows: make([]string, 3*batch), due: 3, after: -1}
 	for i := range s.rows {
 		s.rows[i] = "<message><body xml:lang='ko'>학교 &amp; school</body><body>Hi</body></message>"
 	}
@@ -111,12 +123,54 @@ func TestJob(t *testing.T) {
 	if err := tasks[0].Run(t.Context()); err != nil || len(s.rows) != 0 {
 		t.Errorf("%d are left, %v", len(s.rows), err)
 	}
+	if s.due != 0 || s.after != 0 {
+		t.Errorf("%d steps are left, %d rows were", s.due, s.after)
+	}
 	if diff := cmp.Diff("hi school 교 학 학교", strings.Join(s.words[0], " ")); diff != "" {
 		t.Errorf("words (-want +got):\n%s", diff)
 	}
 	s.err = errors.New("broken")
 	if err := tasks[0].Run(t.Context()); !errors.Is(err, s.err) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// TestLongTexts: a batch of long messages is followed by small ones, until it is known
+// that they are short again.
+func TestLongTexts(t *testing.T) {
+	t.Parallel()
+	long := &strings.Builder{}
+	for i := range 2000 {
+		fmt.Fprintf(long, "word%d ", i)
+	}
+	s := &store{}
+	m := New(s)
+	try := func(text string, want int) {
+		t.Helper()
+		s.rows = slices.Repeat([]string{"<message><body>" + text + "</body></message>"}, 2*batch)
+		if more, err := m.batch(t.Context()); !more || err != nil {
+			t.Errorf("more: %v, %v", more, err)
+		}
+		if m.limit != want {
+			t.Errorf("the next batch has %d, want %d", m.limit, want)
+		}
+	}
+	try("short", batch)
+	try(long.String(), 8)
+	try("short", 16)
+	try("short", 24)
+}
+
+// TestEraseStops: what is left to erase does not hold up a stop.
+func TestEraseStops(t *testing.T) {
+	t.Parallel()
+	w := moduletest.New(t)
+	s := &store{due: 1000}
+	w.Init(New(s))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := w.Tables.Tasks()[0].Run(ctx); err != nil || s.due < 999 {
+		t.Errorf("%d steps are left, %v", s.due, err)
 	}
 }
 

@@ -72,10 +72,6 @@ func (db *DB) Archive(ctx context.Context, q storage.ArchiveQuery, fn func(*stor
 	if err != nil {
 		return wrap(err, "read archive of", q.Owner)
 	}
-	cut, err := db.bound(ctx, &p, q.Backward)
-	if err != nil {
-		return wrap(err, "read archive of", q.Owner)
-	}
 	size, counted := "0::bigint", new(int64)
 	if q.Size != nil {
 		size, counted = p.size(), q.Size
@@ -106,8 +102,8 @@ func (db *DB) Archive(ctx context.Context, q storage.ArchiveQuery, fn func(*stor
 		}
 		return rows.Err()
 	})
-	if err == nil && cut && n < q.Limit {
-		err = errPeerRows
+	if err == nil && stop == nil && n < q.Limit {
+		err = db.looked(ctx, &p)
 	}
 	if stop != nil {
 		return stop
@@ -142,10 +138,8 @@ func (db *DB) countSelected(ctx context.Context, q *storage.ArchiveQuery) (n int
 	if err != nil {
 		return 0, err
 	}
-	if cut, err := db.bound(ctx, &p, false); err != nil {
+	if err := db.looked(ctx, &p); err != nil {
 		return 0, err
-	} else if cut {
-		return 0, errPeerRows
 	}
 	query, args := p.query("m.seq", 0, false)
 	err = db.row(ctx, countSelected+query+") m", args...).Scan(&n)

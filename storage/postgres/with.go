@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"math/bits"
@@ -77,14 +76,13 @@ func (p *selection) query(columns string, limit int, backward bool) (string, []a
 		return page("SELECT " + columns + " FROM message m WHERE m.owner" + owner + rows), args
 	}
 	args = append(args, p.with.Bare().String())
-	with, peer := "", ""
+	with, each := "", "SELECT * FROM message m WHERE m.chat = c.id"+rows
 	if p.with.IsFull() {
 		args = append(args, p.with.Resource(), p.with.String())
-		with, peer = " AND c.resource IN ('', $6)", " AND m.peer = $7"
+		with = " AND c.resource IN ('', $6)"
+		each = "SELECT * FROM (" + each + order + " LIMIT " + strconv.Itoa(storage.PeerRows) + ") m WHERE m.peer = $7"
 	}
-	return page("SELECT " + columns + " FROM chat c CROSS JOIN LATERAL (" +
-		page("SELECT * FROM message m WHERE m.chat = c.id"+rows+peer) +
-		") m WHERE c.owner" + owner + " AND c.bare = $5" + with), args
+	return page("SELECT " + columns + " FROM chat c CROSS JOIN LATERAL (" + page(each) + ") m WHERE c.owner" + owner + " AND c.bare = $5" + with), args
 }
 
 // size is how many rows there are with the same address, for query.
@@ -97,21 +95,18 @@ func (p *selection) size() string {
 
 var errPeerRows = fmt.Errorf("look at more than %d messages for one address: %w", storage.PeerRows, storage.ErrUnavailable)
 
-// bound cuts what a query for one peer looks at.
-func (db *DB) bound(ctx context.Context, p *selection, backward bool) (cut bool, err error) {
+// looked fails if a query for one peer does not look at all that it selects.
+func (db *DB) looked(ctx context.Context, p *selection) error {
 	if !p.with.IsFull() {
-		return false, nil
+		return nil
 	}
-	order, end := "", &p.high
-	if backward {
-		order, end = " DESC", &p.low
+	var more bool
+	err := db.row(ctx, `SELECT EXISTS (SELECT FROM chat c CROSS JOIN LATERAL
+			(SELECT FROM message WHERE chat = c.id AND seq > $1 AND seq < $2 ORDER BY seq LIMIT 1 OFFSET $3) m
+		WHERE c.owner = (SELECT id FROM owner WHERE jid = $4) AND c.bare = $5 AND c.resource IN ('', $6))`,
+		p.low, p.high, storage.PeerRows, p.owner.String(), p.with.Bare().String(), p.with.Resource()).Scan(&more)
+	if more {
+		return errPeerRows
 	}
-	err = db.row(ctx, `SELECT m.seq FROM chat c CROSS JOIN LATERAL
-			(SELECT seq FROM message WHERE chat = c.id AND seq > $1 AND seq < $2 ORDER BY seq`+order+` LIMIT 1 OFFSET $3) m
-		WHERE c.owner = (SELECT id FROM owner WHERE jid = $4) AND c.bare = $5 AND c.resource IN ('', $6) ORDER BY seq`+order+" LIMIT 1",
-		p.low, p.high, storage.PeerRows, p.owner.String(), p.with.Bare().String(), p.with.Resource()).Scan(end)
-	if errors.Is(err, storage.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
+	return err
 }

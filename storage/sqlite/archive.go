@@ -156,10 +156,8 @@ func (db *DB) CountArchive(ctx context.Context, q storage.ArchiveQuery) (n int64
 			return t.row(countRange, s.first, s.last).Scan(&n)
 		}
 		for _, chat := range s.chats {
-			if _, cut, err := t.bound(s, chat, false); err != nil {
+			if err := t.looked(s, chat); err != nil {
 				return err
-			} else if cut {
-				return errPeerRows
 			}
 			var some int64
 			if err := t.row(countChatRows, chat, s.first, s.last, s.peer).Scan(&some); err != nil {

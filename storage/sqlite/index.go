@@ -5,13 +5,14 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"time"
 )
 
 const (
 	indexedKey = "search.indexed" // of meta: the number of the last text that the index has seen
 	getIndexed = "SELECT coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = '" + indexedKey + "'), 0)"
-	setIndexed = "INSERT INTO meta (key, value) VALUES ('" + indexedKey + `', CAST(? AS BLOB))
-		ON CONFLICT (key) DO UPDATE SET value = excluded.value`
+	setIndexed = "INSERT INTO meta (key, value) VALUES ('" + indexedKey + "', CAST(? AS BLOB)), ('" + deletedKey + "', CAST(" + never + ` AS BLOB))
+		ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE key = '` + indexedKey + "'"
 
 	// One of the copies is enough for the words.
 	unindexed = `SELECT t.id, t.owner1, t.owner2, m1.chat, m2.chat, coalesce(m1.xml, m2.xml) FROM text t
@@ -33,16 +34,17 @@ type entry struct {
 }
 
 // IndexTexts puts the oldest texts that are not in the index of words into it, at
-// most limit, and returns how many it has looked at; fewer: there are no more. words
-// returns those of a stored message; they consist of letters, digits and marks.
-func (db *DB) IndexTexts(ctx context.Context, limit int, words func(xml []byte) []string) (int, error) {
+// most limit, and returns how many it has looked at; fewer: there are no more, or
+// EraseTexts is at work. words returns those of a stored message; they consist of
+// letters, digits and marks.
+func (db *DB) IndexTexts(ctx context.Context, limit int, words func(xml []byte) []string) (n int, err error) {
 	var done int64
 	if err := db.row(ctx, getIndexed).Scan(&done); err != nil {
 		return 0, fmt.Errorf("index texts: %w", mapError(err))
 	}
 	var batch []entry
 	size := int64(0)
-	err := db.each(ctx, unindexed, []any{done, limit}, func(rows *sql.Rows) error {
+	err = db.each(ctx, unindexed, []any{done, limit}, func(rows *sql.Rows) error {
 		e, err := scanEntry(rows, words)
 		batch, size = append(batch, e), size+int64(len(e.words))
 		return err
@@ -50,12 +52,20 @@ func (db *DB) IndexTexts(ctx context.Context, limit int, words func(xml []byte) 
 	if err != nil || len(batch) == 0 {
 		return 0, wrapIndex(err)
 	}
-	err = db.change(ctx, func(t *tx) error { return t.index(done, batch) }, (*memory).forgetNothing)
+	err = db.change(ctx, func(t *tx) error {
+		if erasing, err := t.erasing(); err != nil {
+			return err
+		} else if erasing {
+			return errUnchanged
+		}
+		n = len(batch)
+		return t.index(done, batch)
+	}, (*memory).forgetNothing)
 	if err != nil {
 		return 0, wrapIndex(err)
 	}
 	db.checkpoint.wrote(2 * size / pageBytes) // what is merged with it, too
-	return len(batch), nil
+	return n, nil
 }
 
 func wrapIndex(err error) error {
@@ -130,13 +140,24 @@ func (t *tx) indexed() (done int64, err error) {
 // dropTexts takes texts, all of whose copies are gone or must not be found any
 // more, out of the search. Unknown ones are skipped.
 func dropTexts(t *tx, ids []int64) error {
+	indexed := int64(0)
 	for _, id := range ids {
-		if _, err := t.exec("DELETE FROM word WHERE rowid = ?", id); err != nil {
+		r, err := t.exec("DELETE FROM word WHERE rowid = ?", id)
+		if err != nil {
 			return err
 		}
+		n, err := r.RowsAffected()
+		if err != nil {
+			return err
+		}
+		indexed += n
 		if _, err := t.exec("DELETE FROM text WHERE id = ?", id); err != nil {
 			return err
 		}
 	}
-	return nil
+	if indexed == 0 {
+		return nil
+	}
+	_, err := t.exec(eraseFrom, time.Now().Add(eraseDelay).Unix())
+	return err
 }

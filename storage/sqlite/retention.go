@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/xmppd/xmppd/jid"
 	"github.com/xmppd/xmppd/storage"
@@ -116,7 +117,11 @@ func (db *DB) RemoveArchive(ctx context.Context, owner, with jid.JID, limit int)
 			return err
 		}
 		deleted = len(found)
-		return removeArchived(t, l, found)
+		if err := removeArchived(t, l, found); err != nil {
+			return err
+		}
+		_, err = t.exec(hasten, time.Now().Add(removedDelay).Unix())
+		return err
 	})
 	if err != nil {
 		return 0, wrap(err, "remove archive of", owner.Bare())

@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// The rows of a chat: archived ones only. The index has all that they ask for,
-	// unless it is one peer of several.
-	chatForward   = "SELECT id FROM message WHERE chat = ? AND id >= ? AND id <= ? AND (?4 = '' OR peer = ?4) ORDER BY id LIMIT ?"
-	chatBackward  = "SELECT id FROM message WHERE chat = ? AND id >= ? AND id <= ? AND (?4 = '' OR peer = ?4) ORDER BY id DESC LIMIT ?"
+	// The rows of a chat: archived ones only. The index has all that they ask for.
+	chatForward   = "SELECT id FROM message WHERE chat = ? AND id >= ? AND id <= ? ORDER BY id LIMIT ?"
+	chatBackward  = "SELECT id FROM message WHERE chat = ? AND id >= ? AND id <= ? ORDER BY id DESC LIMIT ?"
 	countChatRows = "SELECT count(*) FROM message WHERE chat = ? AND id >= ? AND id <= ? AND (?4 = '' OR peer = ?4)"
 
-	// The row behind all that a query for one peer looks at.
-	peerForward  = "SELECT id FROM message WHERE chat = ? AND id >= ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?"
-	peerBackward = "SELECT id FROM message WHERE chat = ? AND id >= ? AND id <= ? ORDER BY id DESC LIMIT 1 OFFSET ?"
+	// The same for one peer of several, among so many rows at most.
+	peerForward  = "SELECT id FROM (SELECT id, peer FROM message WHERE chat = ? AND id >= ? AND id <= ? ORDER BY id LIMIT ?) WHERE peer = ? LIMIT ?"
+	peerBackward = "SELECT id FROM (SELECT id, peer FROM message WHERE chat = ? AND id >= ? AND id <= ? ORDER BY id DESC LIMIT ?) WHERE peer = ? LIMIT ?"
+	peerRowsOver = "SELECT EXISTS (SELECT 1 FROM message WHERE chat = ? AND id >= ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?)"
 )
 
 // selectChats looks up the conversations with an address.
@@ -43,16 +43,15 @@ func (t *tx) selectChats(with jid.JID, s *selection) error {
 // selectedIDs reads the numbers of a page of rows out of the index of chats. Of
 // several chats it takes a page each.
 func (t *tx) selectedIDs(s selection, q storage.ArchiveQuery) (ids []int64, err error) {
-	query := chatForward
+	forward, backward, last := chatForward, chatBackward, []any{q.Limit}
+	if s.peer != "" {
+		forward, backward, last = peerForward, peerBackward, []any{storage.PeerRows, s.peer, q.Limit}
+	}
 	if q.Backward {
-		query = chatBackward
+		forward = backward
 	}
 	for _, chat := range s.chats {
-		part, cut, err := t.bound(s, chat, q.Backward)
-		if err != nil {
-			return nil, err
-		}
-		rows, err := t.query(query, chat, part.first, part.last, s.peer, q.Limit)
+		rows, err := t.query(forward, append([]any{chat, s.first, s.last}, last...)...)
 		n := 0
 		err = eachRow(rows, err, func(rows *sql.Rows) error {
 			var id int64
@@ -61,8 +60,8 @@ func (t *tx) selectedIDs(s selection, q storage.ArchiveQuery) (ids []int64, err 
 			n++
 			return err
 		})
-		if err == nil && cut && n < q.Limit {
-			err = errPeerRows
+		if err == nil && n < q.Limit {
+			err = t.looked(s, chat)
 		}
 		if err != nil {
 			return nil, err
@@ -79,24 +78,15 @@ func (t *tx) selectedIDs(s selection, q storage.ArchiveQuery) (ids []int64, err 
 
 var errPeerRows = fmt.Errorf("look at more than %d messages for one address: %w", storage.PeerRows, storage.ErrUnavailable)
 
-// bound cuts what a query for one peer looks at in a chat.
-func (t *tx) bound(s selection, chat int64, backward bool) (part selection, cut bool, err error) {
+// looked fails if a query for one peer has not looked at all that it selects of a chat.
+func (t *tx) looked(s selection, chat int64) error {
 	if s.peer == "" {
-		return s, false, nil
+		return nil
 	}
-	query := peerForward
-	if backward {
-		query = peerBackward
+	var more bool
+	err := t.row(peerRowsOver, chat, s.first, s.last, storage.PeerRows).Scan(&more)
+	if more {
+		return errPeerRows
 	}
-	var behind int64
-	err = t.row(query, chat, s.first, s.last, storage.PeerRows).Scan(&behind)
-	switch {
-	case err == sql.ErrNoRows:
-		return s, false, nil
-	case backward:
-		s.first = behind + 1
-	default:
-		s.last = behind - 1
-	}
-	return s, true, err
+	return err
 }
