@@ -184,7 +184,7 @@ type Chat struct {
 	Stored  int64 // rows of it in the archive
 	Last    int64 // seq of the latest of them
 	Shown   int64 // seq of the message that stands in the inbox: the latest, or its newest correction; 0: none
-	ShownID int64 // Key of its ID, or of the ID that it corrects; negative if the owner sent it
+	ShownID int64 // Key of its ID, or of the ID that it corrects
 	Unread  int64 // rows with the flag Unread above Read
 	// Read is the read position: everything up to it has been read. It counts in
 	// the archive of the owner, and only grows.
@@ -199,23 +199,15 @@ func (c *Chat) add(m *Message) {
 	c.Last = m.Seq
 	switch {
 	case !m.Flags.Has(Shown):
-	case m.Replaces == "":
-		c.Shown, c.ShownID = m.Seq, m.shownID(m.ID)
-	case c.Shown == 0, m.shownID(m.Replaces) == c.ShownID:
-		c.Shown, c.ShownID = m.Seq, m.shownID(m.Replaces)
+	case !m.Corrects():
+		c.Shown, c.ShownID = m.Seq, Key(m.ID, m.Flags)
+	case c.Shown == 0, m.Ref() == c.ShownID:
+		c.Shown, c.ShownID = m.Seq, m.Ref()
 	}
 	switch {
 	case m.Flags.Has(ReadsChat):
 		c.Read, c.Unread = m.Seq, 0
-	case m.Flags.Has(Unread):
+	case m.Kept().Has(Unread):
 		c.Unread++
 	}
-}
-
-// shownID is a ShownID: nobody corrects what the other side has sent.
-func (m *Message) shownID(id string) int64 {
-	if m.Flags.Has(FromOwner) {
-		return -Key(id)
-	}
-	return Key(id)
 }

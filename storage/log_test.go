@@ -241,31 +241,48 @@ func TestLogRetract(t *testing.T) {
 }
 
 // TestChatShown: corrections of what stands in the inbox take its place, others do not.
+// What only says that it corrects something is a message like others.
 func TestChatShown(t *testing.T) {
 	t.Parallel()
+	const (
+		unread   = storage.Shown | storage.Unread
+		own      = storage.Shown | storage.FromOwner
+		original = storage.Archived | storage.Shown
+		receipt  = storage.Archived
+	)
 	l, c := storage.Log{Next: 1}, storage.Chat{}
 	for i, r := range []struct {
 		flags        storage.Flags
 		id, replaces string
+		original     storage.Flags
 		shown        int64
+		unread       int64
 	}{
-		{0, "a", "", 0},
-		{storage.Shown, "c", "b", 2}, // of what nobody has
-		{storage.Shown, "b", "", 3},
-		{storage.Shown, "c", "b", 4},
-		{storage.Shown, "d", "a", 4},
-		{storage.Shown, "e", "b", 6},                     // both refer to the original
-		{storage.Shown | storage.FromOwner, "e", "b", 6}, // nobody corrects what others have sent
-		{0, "f", "b", 6},
-		{storage.Shown | storage.FromOwner, "g", "", 9},
-		{storage.Shown, "h", "b", 9},
-		{storage.Shown, "h", "g", 9},
-		{storage.Shown | storage.FromOwner, "h", "g", 12},
+		{0, "a", "", 0, 0, 0},
+		{unread, "c", "b", 0, 2, 1}, // of what nobody has
+		{unread, "b", "", 0, 3, 2},
+		{unread, "c", "b", original | storage.Unread, 4, 2},
+		{unread, "d", "a", original, 4, 2},
+		{unread, "e", "b", original, 6, 2},                  // both refer to the original
+		{own, "e", "b", original | storage.FromOwner, 6, 2}, // nobody corrects what others have sent
+		{unread, "f", "b", original | storage.Tombstone, 8, 2},
+		{0, "f", "b", original, 8, 2},
+		{own, "g", "", 0, 10, 2},
+		{unread, "h", "b", original, 10, 2},
+		{unread, "h", "g", 0, 12, 3},
+		{own, "h", "g", original | storage.FromOwner, 12, 3},
+		{unread, "i", "r", receipt, 14, 4}, // what nobody sees cannot be seen corrected
+		{0, "j", "r", receipt, 14, 4},
+		{own, "k", "h", original | storage.FromOwner, 14, 4},
+		{unread, "l", "i", original, 17, 4},
 	} {
-		m := row(storage.Archived|r.flags, 1)
-		m.ID, m.Replaces = r.id, r.replaces
-		if err := l.Add(m, &c); err != nil || c.Shown != r.shown {
-			t.Errorf("message %d: %v; %d is shown, want %d", i, err, c.Shown, r.shown)
+		m := row(storage.Archived|r.flags|storage.Unique, 1)
+		m.ID, m.Replaces, m.Original = r.id, r.replaces, r.original
+		if err := l.Add(m, &c); err != nil || c.Shown != r.shown || c.Unread != r.unread {
+			t.Errorf("message %d: %v; %d is shown, %d unread; want %d, %d", i+1, err, c.Shown, c.Unread, r.shown, r.unread)
+		}
+		if got, want := m.Kept().Has(storage.Unread), m.Flags.Has(storage.Unread) && m.Ref() == 0; got != want || m.Kept().Has(storage.Unique) {
+			t.Errorf("message %d keeps %b", i+1, m.Kept())
 		}
 	}
 }

@@ -3,7 +3,6 @@ package storage
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"hash/fnv"
 	"time"
 
 	"github.com/xmppd/xmppd/jid"
@@ -25,14 +24,14 @@ const (
 	// Shown rows are what a person sees in a chat: the newest one stands in the inbox.
 	Shown
 	// Unread rows count as unread while they are above the read position. Of
-	// received rows only.
+	// received rows only. The store takes it off those that correct others.
 	Unread
 	// ReadsChat rows move the read position of their chat to themselves: who
 	// answers has read. Of sent rows only.
 	ReadsChat
-	// Unique rows are refused with ErrExists if the chat has a row with the same ID,
-	// in the same direction, that arrived within the last hour: the sender did not
-	// know that it had been taken. It is not stored.
+	// Unique rows are refused with ErrExists if the chat has a row with the same ID and
+	// the same text, in the same direction, that arrived within the last hour: the sender
+	// did not know that it had been taken. It is not stored.
 	Unique
 	// Tombstone rows have been retracted; XML is what stands in their place.
 	Tombstone
@@ -60,8 +59,12 @@ type Message struct {
 
 	Chat     jid.JID // the conversation: the peer's bare JID, or an occupant's full JID
 	ID       string  // the message's id, by which others refer to it; "": none
-	Replaces string  // the ID of the message that this one corrects (XEP-0308); "": none
+	Replaces string  // the ID of the message that this one says it corrects (XEP-0308); "": none
 	Text     *Text   // what search finds it by, shared with the other side's copy; nil: nothing
+
+	// Original are the flags of the row that Replaces names: the newest with that ID in
+	// the chat, by the same side. The store sets it before Log.Add; 0: there is none.
+	Original Flags
 
 	// Limit and LimitBytes bound what may wait for the owner, this row included:
 	// messages, and bytes of XML. Beyond it a row with the flag Waiting is refused
@@ -128,42 +131,6 @@ func scatter(x uint64) uint64 {
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return x ^ x>>31
 }
-
-// Key is what the stores index the id of a message by, within its chat. Different
-// ids may have the same key. It is positive; 0 is for no id.
-func Key(id string) int64 {
-	if id == "" {
-		return 0
-	}
-	h := fnv.New64a()
-	h.Write([]byte(id))
-	return max(1, int64(h.Sum64()>>1))
-}
-
-// Read moves the read position of a chat forward to a message that the owner has
-// seen, if the chat has it; a message of the owner himself is none. An unknown one
-// changes nothing.
-type Read struct {
-	Owner jid.JID // bare
-	Chat  jid.JID
-	ID    string   // as its sender gave it
-	By    *Message // the row of the same run that brings it: nothing changes if that is refused; nil: none
-}
-
-func (*Read) write() {}
-
-// Retraction puts a tombstone in the place of the newest message of a chat with
-// that id, and of its corrections (XEP-0424). An unknown one changes nothing.
-type Retraction struct {
-	Owner     jid.JID // bare
-	Chat      jid.JID
-	FromOwner bool     // the owner retracts; else the peer does
-	ID        string   // of the message
-	Element   []byte   // stands in place of the message's content
-	By        *Message // as in Read
-}
-
-func (*Retraction) write() {}
 
 // Range is a number of seqs without a gap, both ends included.
 type Range struct{ First, Last int64 }

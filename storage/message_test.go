@@ -91,7 +91,13 @@ func TestStanzaIDAllocations(t *testing.T) {
 
 func TestKey(t *testing.T) {
 	t.Parallel()
-	if storage.Key("") != 0 || storage.Key("a") == 0 || storage.Key("a") == storage.Key("b") {
-		t.Errorf("keys are %d, %d, %d", storage.Key(""), storage.Key("a"), storage.Key("b"))
+	for id, want := range map[string]bool{"": false, "a": true, "b": true} {
+		theirs, own := storage.Key(id, storage.Archived), storage.Key(id, storage.Archived|storage.FromOwner)
+		if own != -theirs || theirs > 0 != want {
+			t.Errorf("%q has the keys %d and %d", id, theirs, own)
+		}
+	}
+	if storage.Key("a", 0) == storage.Key("b", 0) {
+		t.Error("two ids have one key")
 	}
 }

@@ -79,11 +79,21 @@ func NewQueue(timeout time.Duration, attempt Attempt) *Queue {
 }
 
 // Join adds the run to the open group; see Group.
-func (q *Queue) Join(r *Run) {
+func (q *Queue) Join(r *Run) { q.join(r, false) }
+
+// Follow adds what an attempt has committed a part of. Only an attempt may call it,
+// before it returns: then the writer takes it even if the queue has been closed meanwhile.
+func (q *Queue) Follow(rest []*Retraction) {
+	for _, r := range rest {
+		q.join(&Run{Writes: []Write{r}}, true)
+	}
+}
+
+func (q *Queue) join(r *Run, follows bool) {
 	r.Begin()
 	e := &entry{run: r}
 	q.mu.Lock()
-	if q.closed {
+	if q.closed && !follows {
 		q.mu.Unlock()
 		e.end(fmt.Errorf("join write group: store is closed: %w", ErrUnavailable))
 		return

@@ -277,6 +277,33 @@ func TestQueueClose(t *testing.T) {
 	})
 }
 
+// TestQueueFollows: what an attempt leaves for later is written before the queue is
+// closed.
+func TestQueueFollows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var q *storage.Queue
+		var steps []int64
+		q = storage.NewQueue(5*time.Second, func(_ context.Context, runs []*storage.Run, _ func()) error {
+			time.Sleep(time.Second)
+			r := runs[0].Writes[0].(*storage.Retraction)
+			if steps = append(steps, r.Of); r.Of < 3 {
+				q.Follow([]*storage.Retraction{r.Rest(r.Of+1, 0)})
+			}
+			return nil
+		})
+		q.Join(&storage.Run{Writes: []storage.Write{&storage.Retraction{ID: "a"}}})
+		time.Sleep(time.Second / 2)
+		q.Close()
+		if want := []int64{0, 1, 2, 3}; !slices.Equal(steps, want) {
+			t.Errorf("steps %v, want %v", steps, want)
+		}
+		late := run("late")
+		q.Join(late)
+		wantErrs(t, late, storage.ErrUnavailable)
+	})
+}
+
 // TestQueueAllocations: a group costs a few allocations, a run in it one.
 func TestQueueAllocations(t *testing.T) {
 	q := storage.NewQueue(time.Minute, func(context.Context, []*storage.Run, func()) error { return nil })

@@ -32,6 +32,40 @@ func TestHasID(t *testing.T) {
 	}
 }
 
+func TestRepeats(t *testing.T) {
+	t.Parallel()
+	const (
+		origin = "<origin-id xmlns='urn:xmpp:sid:0' id='a'/>"
+		delay  = "<delay xmlns='urn:xmpp:delay' stamp='2024-05-01T12:00:00Z'/>"
+	)
+	for _, c := range []struct {
+		xml, again string
+		want       bool
+	}{
+		{"<message id='a'><body>x</body></message>", "<message id='a'><body>x</body></message>", true},
+		{"<message id='a'><body>x</body></message>", "<message id='a'><body>y</body></message>", false},
+		{"<message id='a'><body>x</body></message>", "<message id='a'><body>x </body></message>", false},
+		{"<message id='b'><body>x</body></message>", "<message id='a'><body>x</body></message>", false},
+		{"<message id='b'><body>x</body>" + origin + "</message>", "<message id='a'><body>x</body></message>", true},
+		{"<message id='a' to='c/d'><body>x</body></message>", "<message id='a' to='c'>" + delay + "<body>x</body>" + origin + "</message>", true},
+		{"<message id='a'><body>&lt;x&gt;</body></message>", "<message id='a'><body>&lt;x></body></message>", true},
+		{"<message id='a'><body>x</body><body xml:lang='de'>y</body></message>", "<message id='a'><body>x</body></message>", true},
+		{"<message id='a'><body>x</body></message>", "<message id='a'><body>y</body><body>x</body></message>", false},
+		{"<message id='a'><x xmlns='urn:x'><body>x</body></x></message>", "<message id='a'><body xmlns='urn:x'>x</body></message>", true},
+		{"<message id='a'><e xmlns='urn:e'>1</e><body>x</body></message>", "<message id='a'><e xmlns='urn:e'>2</e><body>x</body></message>", true},
+		{"<message id='a'/>", "<message id='a'>" + origin + "</message>", true},
+		{"<message id='a'/>", "<message id='a'><body>x</body></message>", false},
+		{"<message id='a'><body>x</body></message>", "<message id='a'/>", false},
+		{"<message id='a'/>", "<message id='a'", false},
+		{"<message id='a'", "<message id='a'/>", false},
+	} {
+		again := []byte(c.again)
+		if got := storage.Repeats([]byte(c.xml), again, "a"); got != c.want || string(again) != c.again {
+			t.Errorf("Repeats(%s, %s) = %v", c.xml, again, got)
+		}
+	}
+}
+
 func TestCorrects(t *testing.T) {
 	t.Parallel()
 	const xml = "<message id='b'><body/><replace xmlns='urn:xmpp:message-correct:0' id='a'/></message>"

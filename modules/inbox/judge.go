@@ -34,9 +34,7 @@ func (m *Module) flags(st *stanza.Stanza, own bool) storage.Flags {
 	switch {
 	case !shown(st):
 		return 0
-	case !own && st.Class.Has(stanza.Correction):
-		return storage.Shown
-	case !own:
+	case !own: // a correction, too: only the store knows whether there is an original
 		return storage.Shown | storage.Unread
 	case m.opts.ReadByAnswer:
 		return storage.Shown | storage.ReadsChat

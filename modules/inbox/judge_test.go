@@ -37,7 +37,7 @@ func TestFlags(t *testing.T) {
 		{"with a request for a receipt, a marker and a chat state", "chat", body + "<request xmlns='urn:xmpp:receipts'/>" +
 			"<markable xmlns='urn:xmpp:chat-markers:0'/><active xmlns='http://jabber.org/protocol/chatstates'/>", read, unread},
 		{"reply", "chat", body + "<reply xmlns='urn:xmpp:reply:0' id='1'/>", read, unread},
-		{"correction", "chat", body + "<replace xmlns='urn:xmpp:message-correct:0' id='1'/>", read, storage.Shown},
+		{"correction", "chat", body + "<replace xmlns='urn:xmpp:message-correct:0' id='1'/>", read, unread},
 		{"OMEMO", "chat", "<encrypted xmlns='eu.siacs.conversations.axolotl'><header/><payload>x</payload></encrypted>" +
 			"<encryption xmlns='urn:xmpp:eme:0' namespace='eu.siacs.conversations.axolotl'/>", read, unread},
 		{"OMEMO with a text for others", "chat", "<encrypted xmlns='urn:xmpp:omemo:2'><header/><payload>x</payload></encrypted>" + body, read, unread},

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"time"
@@ -30,6 +31,10 @@ const (
 			ELSE unread - (SELECT count(*) FROM message WHERE message.chat = chat.id AND seq > read AND seq <= r.seq AND flags & 16 <> 0) END
 		FROM unnest($1::bigint[], $2::bigint[]) AS r (chat, seq) WHERE chat.id = r.chat AND r.seq > read`
 )
+
+// lookBack is how many messages with the same key are looked at, in the group as in
+// the archive.
+const lookBack = 16
 
 // add numbers the messages and returns the statements that store all rows; none
 // if all are refused or there is nothing to be stored.
@@ -134,16 +139,17 @@ func (g *group) addMessage(r *messageRows, m *storage.Message) error {
 		if book = &c.Chat; g.exists(c, m) {
 			return storage.ErrExists
 		}
+		m.Original = g.original(c, m)
 	}
 	if err := l.Add(m, book); err != nil {
 		return err
 	}
 	r.owners, r.seqs, r.tags = append(r.owners, l.Owner), append(r.seqs, m.Seq), append(r.tags, m.Tag)
-	r.flags, r.arrived = append(r.flags, int16(m.Flags&^storage.Unique)), append(r.arrived, m.Arrived)
+	r.flags, r.arrived = append(r.flags, int16(m.Kept())), append(r.arrived, m.Arrived)
 	r.peers, r.xml = append(r.peers, m.Peer.String()), append(r.xml, m.XML)
 	var chat, key, text, ref int64
 	if c != nil {
-		chat, key, ref = c.ID, storage.Key(m.ID), storage.Key(m.Replaces)
+		chat, key, ref = c.ID, storage.Key(m.ID, m.Flags), m.Ref()
 		g.note(c, m)
 		if m.Text != nil {
 			text = g.addText(&r.entries, m.Text, l.Owner, m.Seq)
@@ -162,11 +168,34 @@ func (g *group) exists(c *chat, m *storage.Message) bool {
 	if !m.Flags.Has(storage.Unique) || m.ID == "" {
 		return false
 	}
+	if g.known[m] {
+		return true
+	}
 	same := g.added[sent{c, m.ID, m.Flags & storage.FromOwner}]
-	return g.known[m] || same != nil && m.Arrived.Sub(same.Arrived) <= uniqueFor
+	for range lookBack {
+		if same == nil || m.Arrived.Sub(same.Arrived) > uniqueFor {
+			return false
+		}
+		if storage.Repeats(bytes.Clone(same.XML), m.XML, m.ID) {
+			return true
+		}
+		same = g.before[same]
+	}
+	return false
 }
 
-// note remembers a message for exists and move.
+// original are the flags of the row that a message says it corrects; 0: there is none.
+func (g *group) original(c *chat, m *storage.Message) storage.Flags {
+	if m.Replaces == "" {
+		return 0
+	}
+	if of := g.added[sent{c, m.Replaces, m.Flags & storage.FromOwner}]; of != nil {
+		return of.Kept()
+	}
+	return g.originals[m].flags
+}
+
+// note remembers a message for exists, original and move.
 func (g *group) note(c *chat, m *storage.Message) {
 	if c.rows == 1 && !c.isRead || m.ID == "" {
 		return
@@ -174,7 +203,14 @@ func (g *group) note(c *chat, m *storage.Message) {
 	if g.added == nil {
 		g.added = make(map[sent]*storage.Message)
 	}
-	g.added[sent{c, m.ID, m.Flags & storage.FromOwner}] = m
+	name := sent{c, m.ID, m.Flags & storage.FromOwner}
+	if was := g.added[name]; was != nil {
+		if g.before == nil {
+			g.before = make(map[*storage.Message]*storage.Message)
+		}
+		g.before[m] = was
+	}
+	g.added[name] = m
 }
 
 // mark notes the end of a log.

@@ -13,16 +13,15 @@ import (
 
 const (
 	// Chats that do not exist yet get their numbers. Each row may also ask for the
-	// newest messages of the chat with a key, of one side: more than one is a matter of
-	// intent. How far it looks is bounded, for those who give all their messages one id.
+	// newest messages of the chat with a key: more than one is a matter of intent. How far
+	// it looks is bounded, for those who give all their messages one id.
 	readChats = `SELECT r.n, coalesce(c.id, nextval('chat_id_seq')), o.id, c.id IS NULL, coalesce(c.stored, 0), coalesce(c.last, 0),
 			coalesce(c.shown, 0), coalesce(c.shown_id, 0), coalesce(c.unread, 0), coalesce(c.read, 0), m.seq, m.flags, m.arrived, m.xml
-		FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::smallint[]) WITH ORDINALITY AS r (owner, bare, resource, key, side, n)
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY AS r (owner, bare, resource, key, n)
 		JOIN owner o ON o.jid = r.owner
 		LEFT JOIN chat c ON c.owner = o.id AND c.bare = r.bare AND c.resource = r.resource
-		LEFT JOIN LATERAL (SELECT * FROM
-			(SELECT seq, flags, arrived, xml FROM message WHERE chat = c.id AND key = r.key ORDER BY seq DESC LIMIT 100) m
-			WHERE flags & 2 = r.side ORDER BY seq DESC LIMIT 16) m ON r.key <> 0`
+		LEFT JOIN LATERAL (SELECT seq, flags, arrived, xml FROM message WHERE chat = c.id AND key = r.key
+			ORDER BY seq DESC LIMIT 16) m ON r.key <> 0`
 
 	// Not locked: the foreign key of a new row says if its owner goes meanwhile.
 	readOwners = "SELECT jid, id FROM owner WHERE jid = ANY ($1)"
@@ -30,11 +29,18 @@ const (
 	takeTexts = "SELECT nextval('text_id_seq') FROM generate_series(1, $1)"
 )
 
-// question asks for a chat and, unless both are nil, for an earlier message.
+// question asks for a chat and, unless all are nil, for an earlier message.
 type question struct {
-	chat    *chat
-	message *storage.Message // like this one
-	read    *read            // that it marks
+	chat       *chat
+	message    *storage.Message // like this one
+	correction *storage.Message // that this one corrects
+	read       *read            // that it marks
+}
+
+// original is an earlier row that a message corrects.
+type original struct {
+	seq   int64
+	flags storage.Flags
 }
 
 // read is a storage.Read.
@@ -48,7 +54,6 @@ type questions struct {
 	asked                    []question
 	owners, bares, resources []string
 	keys                     []int64
-	sides                    []int16
 }
 
 func (q *questions) add(n question) {
@@ -56,14 +61,16 @@ func (q *questions) add(n question) {
 	name := n.chat.name
 	q.owners = append(q.owners, name.owner.String())
 	q.bares, q.resources = append(q.bares, name.chat.Bare().String()), append(q.resources, name.chat.Resource())
-	key, side := int64(0), int16(0)
+	key := int64(0)
 	switch {
 	case n.message != nil:
-		key, side = storage.Key(n.message.ID), int16(n.message.Flags&storage.FromOwner)
+		key = storage.Key(n.message.ID, n.message.Flags)
+	case n.correction != nil:
+		key = storage.Key(n.correction.Replaces, n.correction.Flags)
 	case n.read != nil:
-		key = storage.Key(n.read.ID)
+		key = storage.Key(n.read.ID, 0)
 	}
-	q.keys, q.sides = append(q.keys, key), append(q.sides, side)
+	q.keys = append(q.keys, key)
 }
 
 // newGroup notes whose rows runs have, and forgets what an earlier attempt noted.
@@ -94,7 +101,7 @@ func newGroup(runs []*storage.Run) *group {
 }
 
 func (g *group) noteMessage(m *storage.Message) {
-	m.Seq = 0
+	m.Seq, m.Original = 0, 0
 	g.messages++
 	if m.Text != nil {
 		*m.Text = storage.Text{}
@@ -112,6 +119,9 @@ func (g *group) noteMessage(m *storage.Message) {
 		q.message = m
 	}
 	g.noteChat(m.Owner, m.Chat, q).rows++
+	if m.Replaces != "" {
+		g.noteChat(m.Owner, m.Chat, question{correction: m})
+	}
 }
 
 // noteChat asks for a chat, and what else the question says.
@@ -145,7 +155,7 @@ func (g *group) begin(ctx context.Context, conn *pgxpool.Conn) error {
 	})
 	if len(g.chats) > 0 {
 		q := &g.ask
-		b.Queue(readChats, q.owners, q.bares, q.resources, q.keys, q.sides).Query(g.scanChats)
+		b.Queue(readChats, q.owners, q.bares, q.resources, q.keys).Query(g.scanChats)
 	}
 	if g.texts > 0 {
 		// Behind the locks, so that they rise along the log of each owner.
@@ -193,7 +203,15 @@ func (g *group) scanChats(rows pgx.Rows) error {
 			if flags.Has(storage.Tombstone) || storage.HasID(xml, q.read.ID) {
 				q.read.seq = max(q.read.seq, *seq)
 			}
-		case q.message.Arrived.Sub(*arrived) <= uniqueFor && (flags.Has(storage.Tombstone) || storage.HasID(xml, q.message.ID)):
+		case q.correction != nil:
+			if *seq > g.originals[q.correction].seq && (flags.Has(storage.Tombstone) || storage.HasID(xml, q.correction.Replaces)) {
+				if g.originals == nil {
+					g.originals = make(map[*storage.Message]original)
+				}
+				g.originals[q.correction] = original{*seq, *flags}
+			}
+		// Nor a text.
+		case q.message.Arrived.Sub(*arrived) <= uniqueFor && (flags.Has(storage.Tombstone) || storage.Repeats(xml, q.message.XML, q.message.ID)):
 			if g.known == nil {
 				g.known = make(map[*storage.Message]bool)
 			}

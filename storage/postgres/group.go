@@ -61,6 +61,7 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 	var refused *pgconn.PgError
 	switch {
 	case err == nil:
+		db.group.Follow(g.rest)
 		return nil
 	case errors.As(err, &refused) && refused.Severity == "ERROR":
 		// Nothing behind the failed statement has been run.
@@ -73,6 +74,7 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 	} else if !committed {
 		return fmt.Errorf("commit write group: %w: %w", storage.ErrUnavailable, err)
 	}
+	db.group.Follow(g.rest)
 	return nil
 }
 
@@ -88,16 +90,19 @@ type group struct {
 	chats  map[chatName]*chat
 	ask    questions
 
-	messages int                       // how many it has
-	reads    []*read                   // in order
-	known    map[*storage.Message]bool // that stood in the archive before
-	added    map[sent]*storage.Message // by the group itself: the latest one
-	text     *storage.Text             // the latest one that was noted: copies follow each other
-	texts    int                       // how many entries of the search it may need
-	free     []int64                   // numbers for them, in order
+	messages  int                                   // how many it has
+	reads     []*read                               // in order
+	known     map[*storage.Message]bool             // that stood in the archive before
+	added     map[sent]*storage.Message             // by the group itself: the latest one
+	before    map[*storage.Message]*storage.Message // of added: the one before it, if there is any
+	originals map[*storage.Message]original         // of corrections, that stood in the archive before
+	text      *storage.Text                         // the latest one that was noted: copies follow each other
+	texts     int                                   // how many entries of the search it may need
+	free      []int64                               // numbers for them, in order
 
 	revisions   []*revision
-	retractions int // of them
+	retractions int                   // of them
+	rest        []*storage.Retraction // of those that the group does not finish
 }
 
 type chatName struct{ owner, chat jid.JID }

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	rowsToJudge = `SELECT m.seq, m.flags, m.peer, m.xml, coalesce(m.chat, 0), c.id IS NOT NULL
+	rowsToJudge = `SELECT m.seq, m.flags, m.peer, m.xml, coalesce(m.chat, 0), c.id IS NOT NULL, m.ref IS NOT NULL
 		FROM message m LEFT JOIN chat c ON c.id = m.chat
 		WHERE m.owner = $1 AND m.seq > $2 AND m.flags & 1 <> 0 ORDER BY m.seq LIMIT $3`
 
@@ -20,11 +20,11 @@ const (
 		ON CONFLICT (owner, bare, resource) DO UPDATE SET bare = excluded.bare RETURNING id`
 	raiseRead = "UPDATE chat SET read = $1 WHERE id = $2 AND read < $1"
 	findRead  = `SELECT seq, flags, xml FROM message
-		WHERE chat = $1 AND key = $2 AND flags & 2 = 0 AND seq < $3 ORDER BY seq DESC LIMIT 16`
+		WHERE chat = $1 AND key = $2 AND seq < $3 ORDER BY seq DESC LIMIT 16`
 
-	newestOriginal   = "SELECT seq, CASE flags & 2 WHEN 0 THEN 1 ELSE -1 END * coalesce(key, 0) FROM message WHERE chat = $1 AND flags & 8 <> 0 AND ref IS NULL ORDER BY seq DESC LIMIT 1"
-	newestShown      = "SELECT seq, CASE flags & 2 WHEN 0 THEN 1 ELSE -1 END * coalesce(ref, 0) FROM message WHERE chat = $1 AND flags & 8 <> 0 ORDER BY seq DESC LIMIT 1"
-	newestCorrection = "SELECT coalesce(max(seq), 0) FROM message WHERE chat = $1 AND ref = abs($2::bigint) AND flags & 10 = CASE WHEN $2 < 0 THEN 10 ELSE 8 END AND seq > $3"
+	newestOriginal   = "SELECT seq, coalesce(key, 0) FROM message WHERE chat = $1 AND flags & 8 <> 0 AND ref IS NULL ORDER BY seq DESC LIMIT 1"
+	newestShown      = "SELECT seq, coalesce(ref, 0) FROM message WHERE chat = $1 AND flags & 8 <> 0 ORDER BY seq DESC LIMIT 1"
+	newestCorrection = "SELECT coalesce(max(seq), 0) FROM message WHERE chat = $1 AND ref = $2 AND flags & 8 <> 0 AND seq > $3"
 
 	countChat = `UPDATE chat SET shown = $2, shown_id = $3,
 		stored = (SELECT count(*) FROM message WHERE message.chat = $1),
@@ -78,16 +78,19 @@ func (db *DB) judgeRows(ctx context.Context, owner jid.JID, id int64, at *storag
 	rows, err := list(ctx, db, rowsToJudge, []any{id, at.Row, limit}, func(row pgx.Row) (j judged, err error) {
 		m := storage.Message{Owner: owner}
 		var peer string
-		var known bool
-		if err := row.Scan(&m.Seq, &m.Flags, &peer, &m.XML, &j.chat, &known); err != nil {
+		var known, corrects bool
+		if err := row.Scan(&m.Seq, &m.Flags, &peer, &m.XML, &j.chat, &known, &corrects); err != nil {
 			return j, err
 		}
 		if m.Peer, err = jid.Parse(peer); err != nil {
 			return j, err
 		}
 		j.seq, j.was, j.gone, j.Judgement = m.Seq, m.Flags, !known, judge(&m)
-		if m.Flags.Has(storage.Tombstone) { // there is nothing left to judge by
+		switch {
+		case m.Flags.Has(storage.Tombstone): // there is nothing left to judge by
 			j.Flags = m.Flags & storage.InboxFlags
+		case corrects:
+			j.Flags &^= storage.Unread
 		}
 		return j, nil
 	})
@@ -158,7 +161,7 @@ func writeJudged(ctx context.Context, t pgx.Tx, owner int64, rows []judged) erro
 // seen is the row that a marker names, 0 if there is none: what came after the
 // marker was not meant.
 func seen(ctx context.Context, t pgx.Tx, chat int64, id string, below int64) (int64, error) {
-	rows, err := t.Query(ctx, findRead, chat, storage.Key(id), below)
+	rows, err := t.Query(ctx, findRead, chat, storage.Key(id, 0), below)
 	if err != nil {
 		return 0, err
 	}

@@ -39,12 +39,12 @@ const (
 	findShown = `UPDATE chat SET shown = coalesce(r.seq, m.seq, 0), shown_id = coalesce(m.id, 0)
 		FROM unnest($1::bigint[]) AS g (chat)
 		LEFT JOIN LATERAL (
-			(SELECT 1 AS rank, seq, CASE flags & 2 WHEN 0 THEN 1 ELSE -1 END * coalesce(key, 0) AS id FROM message WHERE chat = g.chat AND flags & 8 <> 0 AND ref IS NULL ORDER BY seq DESC LIMIT 1)
+			(SELECT 1 AS rank, seq, coalesce(key, 0) AS id FROM message WHERE chat = g.chat AND flags & 8 <> 0 AND ref IS NULL ORDER BY seq DESC LIMIT 1)
 			UNION ALL
-			(SELECT 2, seq, CASE flags & 2 WHEN 0 THEN 1 ELSE -1 END * coalesce(ref, 0) FROM message WHERE chat = g.chat AND flags & 8 <> 0 ORDER BY seq DESC LIMIT 1)
+			(SELECT 2, seq, coalesce(ref, 0) FROM message WHERE chat = g.chat AND flags & 8 <> 0 ORDER BY seq DESC LIMIT 1)
 			ORDER BY rank LIMIT 1) m ON true
 		LEFT JOIN LATERAL (SELECT seq FROM message
-			WHERE chat = g.chat AND ref = abs(m.id) AND flags & 10 = CASE WHEN m.id < 0 THEN 10 ELSE 8 END AND seq > m.seq ORDER BY seq DESC LIMIT 1) r ON true
+			WHERE chat = g.chat AND ref = m.id AND flags & 8 <> 0 AND seq > m.seq ORDER BY seq DESC LIMIT 1) r ON true
 		WHERE chat.id = g.chat`
 
 	// trimOwners is how many owners TrimArchives looks at in a step, and trimLocks how

@@ -11,20 +11,20 @@ import (
 )
 
 const (
-	// The newest messages of a chat with a key, of one side, below a row, and what
-	// corrects them: the key alone does not tell which one is meant. How far it looks is
-	// bounded, for those who give all their messages one id, or correct one for ever.
+	// The newest messages of a chat with a key, below a row, and what corrects them: the
+	// key alone does not tell which one is meant. How far it looks is bounded, for those
+	// who give all their messages one id, or correct one for ever: storage.RetractStep
+	// corrections.
 	readRevised = `SELECT r.n, m.seq, m.flags, coalesce(m.text, 0), m.xml, m.correction
-		FROM unnest($1::bigint[], $2::bigint[], $3::smallint[], $4::bigint[], $5::boolean[]) WITH ORDINALITY
-			AS r (chat, key, side, below, retracted, n)
+		FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::boolean[]) WITH ORDINALITY
+			AS r (chat, key, below, retracted, n)
 		CROSS JOIN LATERAL (
-			(SELECT *, false AS correction FROM
-				(SELECT seq, flags, text, xml FROM message WHERE chat = r.chat AND key = r.key AND seq < r.below ORDER BY seq DESC LIMIT 100) k
-				WHERE flags & 2 = r.side ORDER BY seq DESC LIMIT 16)
+			(SELECT seq, flags, text, xml, false AS correction FROM message
+				WHERE chat = r.chat AND key = r.key AND seq < r.below ORDER BY seq DESC LIMIT 16)
 			UNION ALL
 			SELECT *, true FROM
 				(SELECT seq, flags, text, xml FROM message WHERE chat = r.chat AND ref = r.key AND seq < r.below ORDER BY seq DESC LIMIT 100) k
-				WHERE flags & 2 = r.side AND (r.retracted OR text IS NOT NULL)) m
+				WHERE r.retracted OR text IS NOT NULL) m
 		ORDER BY r.n, m.correction, m.seq DESC`
 	// What Reads of the group have changed.
 	readUnread = "SELECT id, unread, read FROM chat WHERE id = ANY ($1)"
@@ -45,6 +45,10 @@ type revision struct {
 	below      int64               // its seq is smaller
 	retraction *storage.Retraction // nil: it is corrected
 	seq        int64               // 0: not found
+
+	// The corrections that have been looked at: how many, and the oldest of them.
+	looked int
+	oldest int64
 }
 
 // replace takes a correction for later, when all messages have been added.
@@ -59,9 +63,9 @@ func (g *group) retract(w *storage.Retraction) {
 	if l == nil || !c.stored() || w.ID == "" {
 		return
 	}
-	r := &revision{log: l, chat: c, id: w.ID, below: math.MaxInt64, retraction: w}
-	if w.FromOwner {
-		r.side = storage.FromOwner
+	r := &revision{log: l, chat: c, id: w.ID, side: w.Side(), below: math.MaxInt64, retraction: w}
+	if w.Of != 0 {
+		r.seq, r.below = w.Of, w.Below
 	}
 	g.revisions = append(g.revisions, r)
 	g.retractions++
@@ -77,6 +81,11 @@ func (g *group) revise(ctx context.Context, conn *pgxpool.Conn, b *pgx.Batch) (*
 	g.queueRevisions(b, &t)
 	if err := conn.SendBatch(ctx, b).Close(); err != nil {
 		return nil, err
+	}
+	for _, r := range g.revisions {
+		if r.retraction != nil && r.looked == storage.RetractStep && r.seq != 0 && r.oldest > r.seq {
+			g.rest = append(g.rest, r.retraction.Rest(r.seq, r.oldest))
+		}
 	}
 	b = &pgx.Batch{}
 	if len(t.hidden.texts) > 0 {
@@ -122,12 +131,12 @@ func (g *group) queueUnread(b *pgx.Batch) {
 func (g *group) queueRevisions(b *pgx.Batch, t *tombstones) {
 	n := len(g.revisions)
 	chats, keys, below := make([]int64, n), make([]int64, n), make([]int64, n)
-	sides, retracted := make([]int16, n), make([]bool, n)
+	retracted := make([]bool, n)
 	for i, r := range g.revisions {
-		chats[i], keys[i], below[i] = r.chat.ID, storage.Key(r.id), r.below
-		sides[i], retracted[i] = int16(r.side), r.retraction != nil
+		chats[i], keys[i], below[i] = r.chat.ID, storage.Key(r.id, r.side), r.below
+		retracted[i] = r.retraction != nil
 	}
-	b.Queue(readRevised, chats, keys, sides, below, retracted).Query(func(rows pgx.Rows) error {
+	b.Queue(readRevised, chats, keys, below, retracted).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var n, seq, text int64
 			var flags storage.Flags
@@ -152,6 +161,7 @@ func (g *group) queueRevisions(b *pgx.Batch, t *tombstones) {
 func (r *revision) means(seq int64, flags storage.Flags, xml []byte, correction bool) bool {
 	switch {
 	case correction:
+		r.looked, r.oldest = r.looked+1, seq
 		return r.seq != 0 && seq > r.seq && storage.Corrects(xml, r.id)
 	// A tombstone has no origin-id any more.
 	case r.seq == 0 && (flags.Has(storage.Tombstone) || storage.HasID(xml, r.id)):

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql"
+	"math"
 	"time"
 
 	"github.com/xmppd/xmppd/storage"
@@ -13,11 +14,10 @@ const (
 	addMessage     = "INSERT " + messageColumns + "?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	// A row whose sender may have sent it before: a tag that must not be NULL is, and
 	// no row is added.
-	addUnique = "INSERT OR IGNORE " + messageColumns + `CASE WHEN EXISTS (SELECT 1 FROM
-			(SELECT id FROM message WHERE chat = ? AND key = ? ORDER BY id DESC LIMIT 100) k JOIN message m ON m.id = k.id
-			WHERE m.flags & 2 = ? AND m.arrived >= ?) THEN NULL ELSE ? END, ?, ?, ?, ?, ?, ?, ?, ?)`
-	readSame = `SELECT m.flags, m.xml FROM (SELECT id FROM message WHERE chat = ?1 AND key = ?2 ORDER BY id DESC LIMIT 100) k
-		JOIN message m ON m.id = k.id WHERE m.flags & 2 = ?3 & 2 AND m.arrived >= ?4 ORDER BY m.id DESC LIMIT 16`
+	addUnique = "INSERT OR IGNORE " + messageColumns + `CASE WHEN (SELECT arrived FROM message
+			WHERE chat = ? AND key = ? ORDER BY id DESC LIMIT 1) >= ? THEN NULL ELSE ? END, ?, ?, ?, ?, ?, ?, ?, ?)`
+	readSame = `SELECT flags, xml FROM (SELECT flags, arrived, xml FROM message WHERE chat = ? AND key = ? ORDER BY id DESC LIMIT 16)
+		WHERE arrived >= ?`
 )
 
 // uniqueFor is how long a message that comes again is recognised.
@@ -25,7 +25,7 @@ const uniqueFor = time.Hour
 
 // add adds a message, or says why this one is refused.
 func (g *group) add(m *storage.Message) (refused, err error) {
-	m.Seq = 0
+	m.Seq, m.Original = 0, 0
 	l, err := g.log(m.Owner)
 	if err != nil {
 		return nil, err
@@ -34,12 +34,19 @@ func (g *group) add(m *storage.Message) (refused, err error) {
 		return storage.ErrNotFound, nil
 	}
 	var c *storage.Chat
+	var of revised
 	logWas, chatWas := *l, storage.Chat{}
 	if m.Flags.Has(storage.Archived) {
 		if c, err = g.chat(l, m.Chat); err != nil {
 			return nil, err
 		}
 		chatWas = *c
+		if m.Replaces != "" && c.ID != 0 {
+			if of, err = g.newest(c.ID, m.Replaces, m.Flags, math.MaxInt64); err != nil {
+				return nil, err
+			}
+			m.Original = of.flags
+		}
 	}
 	if full := l.Add(m, c); full != nil {
 		// What comes again is not one too many.
@@ -57,15 +64,15 @@ func (g *group) add(m *storage.Message) (refused, err error) {
 		return storage.ErrExists, nil
 	}
 	g.size += int64(len(m.XML)) + rowOverhead
-	if c != nil && m.Replaces != "" {
-		return nil, g.supersede(l, c, m)
+	if m.Corrects() {
+		return nil, g.supersede(l, c, m, of)
 	}
 	return nil, nil
 }
 
 // insert adds the row of a message; false: its chat has it already.
 func (g *group) insert(l *storage.Log, c *storage.Chat, m *storage.Message) (added bool, err error) {
-	row := append(g.row[:0], rowID(l.Owner, m.Seq), m.Tag, int64(m.Flags&^storage.Unique), nil, nil, nil, nil,
+	row := append(g.row[:0], rowID(l.Owner, m.Seq), m.Tag, int64(m.Kept()), nil, nil, nil, nil,
 		m.Peer.String(), m.Arrived.UnixMicro(), m.XML)
 	unique := false
 	if c != nil {
@@ -76,11 +83,11 @@ func (g *group) insert(l *storage.Log, c *storage.Chat, m *storage.Message) (add
 		}
 		row[3] = c.ID
 		if m.ID != "" {
-			row[4] = storage.Key(m.ID)
+			row[4] = storage.Key(m.ID, m.Flags)
 			unique = m.Flags.Has(storage.Unique) && c.Stored > 1
 		}
-		if m.Replaces != "" {
-			row[5] = storage.Key(m.Replaces)
+		if m.Corrects() {
+			row[5] = m.Ref()
 		}
 		if m.Text != nil {
 			if row[6], err = g.textID(m.Text); err != nil {
@@ -101,8 +108,7 @@ func (g *group) insert(l *storage.Log, c *storage.Chat, m *storage.Message) (add
 }
 
 func (g *group) insertUnique(c *storage.Chat, m *storage.Message, row []any) (added bool, err error) {
-	side, since := int64(m.Flags&storage.FromOwner), m.Arrived.Add(-uniqueFor).UnixMicro()
-	args := append(g.args[:0], row[0], row[3], row[4], side, since)
+	args := append(g.args[:0], row[0], row[3], row[4], m.Arrived.Add(-uniqueFor).UnixMicro())
 	if err := affected(g.t.exec(addUnique, append(args, row[1:]...)...)); err != storage.ErrNotFound {
 		return err == nil, err
 	}
@@ -119,15 +125,15 @@ func (g *group) known(c *storage.Chat, m *storage.Message) (known bool, err erro
 	if c == nil || c.ID == 0 || m.ID == "" || !m.Flags.Has(storage.Unique) {
 		return false, nil
 	}
-	rows, err := g.t.query(readSame, c.ID, storage.Key(m.ID), int64(m.Flags), m.Arrived.Add(-uniqueFor).UnixMicro())
+	rows, err := g.t.query(readSame, c.ID, storage.Key(m.ID, m.Flags), m.Arrived.Add(-uniqueFor).UnixMicro())
 	err = eachRow(rows, err, func(rows *sql.Rows) error {
 		var flags storage.Flags
 		var xml []byte
 		if err := rows.Scan(&flags, &xml); err != nil {
 			return err
 		}
-		// A tombstone has no origin-id any more.
-		if known = flags.Has(storage.Tombstone) || storage.HasID(xml, m.ID); known {
+		// A tombstone has neither an origin-id nor a text any more.
+		if known = flags.Has(storage.Tombstone) || storage.Repeats(xml, m.XML, m.ID); known {
 			return errFound
 		}
 		return nil

@@ -48,6 +48,7 @@ func (db *DB) writeGroup(ctx context.Context, runs []*storage.Run, detach func()
 	}
 	db.memory.stale.Store(false)
 	db.checkpoint.wrote(pages)
+	db.group.Follow(g.rest)
 	return nil
 }
 
@@ -119,11 +120,13 @@ type group struct {
 	chats map[chatName]*storage.Chat
 	size  int64   // of the rows added
 	row   [10]any // scratch: the values of one
-	args  [14]any // and with what makes it unique
+	args  [13]any // and with what makes it unique
 
 	texts    []*storage.Text // new ones, in order of their numbers, without gaps
 	nextText int64           // 0: not known
 	written  bool            // texts are
+
+	rest []*storage.Retraction // of those that the group does not finish
 }
 
 type chatName struct {

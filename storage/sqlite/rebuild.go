@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	rowsToJudge = `SELECT m.id, m.flags, m.peer, m.xml, coalesce(m.chat, 0), c.id IS NOT NULL
+	rowsToJudge = `SELECT m.id, m.flags, m.peer, m.xml, coalesce(m.chat, 0), c.id IS NOT NULL, m.ref IS NOT NULL
 		FROM message m LEFT JOIN chat c ON c.id = m.chat
 		WHERE m.id > ? AND m.id < ? AND m.flags & 1 ORDER BY m.id LIMIT ?`
 
@@ -19,9 +19,9 @@ const (
 		ON CONFLICT (owner, bare, resource) DO UPDATE SET bare = excluded.bare RETURNING id`
 	raiseRead = "UPDATE chat SET read = ? WHERE id = ? AND read < ?"
 
-	newestOriginal   = "SELECT id, iif(flags & 2, -1, 1) * coalesce(key, 0) FROM message WHERE chat = ? AND flags & 8 AND ref IS NULL ORDER BY id DESC LIMIT 1"
-	newestShown      = "SELECT id, iif(flags & 2, -1, 1) * coalesce(ref, 0) FROM message WHERE chat = ? AND flags & 8 ORDER BY id DESC LIMIT 1"
-	newestCorrection = "SELECT coalesce(max(id), 0) FROM message WHERE chat = ?1 AND ref = abs(?2) AND flags & 10 = iif(?2 < 0, 10, 8) AND id > ?3"
+	newestOriginal   = "SELECT id, coalesce(key, 0) FROM message WHERE chat = ? AND flags & 8 AND ref IS NULL ORDER BY id DESC LIMIT 1"
+	newestShown      = "SELECT id, coalesce(ref, 0) FROM message WHERE chat = ? AND flags & 8 ORDER BY id DESC LIMIT 1"
+	newestCorrection = "SELECT coalesce(max(id), 0) FROM message WHERE chat = ? AND ref = ? AND flags & 8 AND id > ?"
 
 	countChat = `UPDATE chat SET shown = ?2, shown_id = ?3,
 		stored = (SELECT count(*) FROM message WHERE message.chat = ?1),
@@ -73,8 +73,8 @@ func (db *DB) judgeRows(ctx context.Context, owner jid.JID, id int64, at *storag
 		m := storage.Message{Owner: owner}
 		var peer string
 		var xml []byte
-		var known bool
-		if err := rows.Scan(&j.id, &m.Flags, &peer, &xml, &j.chat, &known); err != nil {
+		var known, corrects bool
+		if err := rows.Scan(&j.id, &m.Flags, &peer, &xml, &j.chat, &known, &corrects); err != nil {
 			return err
 		}
 		var err error
@@ -84,8 +84,11 @@ func (db *DB) judgeRows(ctx context.Context, owner jid.JID, id int64, at *storag
 		n++
 		m.Seq, m.XML = rowSeq(j.id), xml
 		j.was, j.gone, j.Judgement = m.Flags, !known, judge(&m)
-		if m.Flags.Has(storage.Tombstone) { // there is nothing left to judge by
+		switch {
+		case m.Flags.Has(storage.Tombstone): // there is nothing left to judge by
 			j.Flags = m.Flags & storage.InboxFlags
+		case corrects:
+			j.Flags &^= storage.Unread
 		}
 		at.Row = m.Seq
 		if j.gone || j.changed() || j.Read != "" || j.Flags.Has(storage.ReadsChat) {

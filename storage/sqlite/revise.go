@@ -10,13 +10,13 @@ import (
 
 const (
 	// How far these look is bounded, for those who give all their messages one id, or
-	// correct one for ever. Another id with the same key is a matter of intent.
-	readKeyed = `SELECT m.id, m.flags, coalesce(m.text, 0), m.xml FROM
-		(SELECT id FROM message WHERE chat = ?1 AND key = ?2 AND id < ?4 ORDER BY id DESC LIMIT 100) k
-		JOIN message m ON m.id = k.id WHERE m.flags & 2 = ?3 ORDER BY m.id DESC LIMIT 16`
+	// correct one for ever. Another id with the same key is a matter of intent. The second
+	// one looks at storage.RetractStep rows.
+	readKeyed = `SELECT id, flags, coalesce(text, 0), xml FROM message
+		WHERE chat = ? AND key = ? AND id < ? ORDER BY id DESC LIMIT 16`
 	readCorrections = `SELECT m.id, m.flags, coalesce(m.text, 0), m.xml FROM
-		(SELECT id FROM message WHERE chat = ?1 AND ref = ?2 AND id > ?4 AND id < ?5 ORDER BY id DESC LIMIT 100) k
-		JOIN message m ON m.id = k.id WHERE m.flags & 2 = ?3 AND (?6 OR m.text IS NOT NULL)`
+		(SELECT id FROM message WHERE chat = ?1 AND ref = ?2 AND id > ?3 AND id < ?4 ORDER BY id DESC LIMIT 100) k
+		JOIN message m ON m.id = k.id WHERE ?5 OR m.text IS NOT NULL`
 	withoutText = "UPDATE message SET text = NULL WHERE id = ?"
 	entomb      = "UPDATE message SET flags = ?, text = NULL, xml = ? WHERE id = ?"
 	countUnread = "SELECT count(*) FROM message WHERE chat = ? AND id > ? AND id <= ? AND flags & 16"
@@ -34,9 +34,9 @@ type revised struct {
 
 // newest finds the newest row of a chat with a message id, by the owner or by the
 // peer, below a row. The id 0: there is none.
-func (g *group) newest(chat int64, id string, by storage.Flags, below int64) (revised, error) {
+func (g *group) newest(chat int64, id string, side storage.Flags, below int64) (revised, error) {
 	var r revised
-	rows, err := g.t.query(readKeyed, chat, storage.Key(id), int64(by), below)
+	rows, err := g.t.query(readKeyed, chat, storage.Key(id, side), below)
 	err = eachRow(rows, err, func(rows *sql.Rows) error {
 		if err := rows.Scan(&r.id, &r.flags, &r.text, &r.xml); err != nil {
 			return err
@@ -54,31 +54,32 @@ func (g *group) newest(chat int64, id string, by storage.Flags, below int64) (re
 }
 
 // corrections are the rows between a message and below that correct it, with
-// those that search does not find if all is set.
-func (g *group) corrections(chat int64, of revised, id string, below int64, all bool) (found []revised, err error) {
-	rows, err := g.t.query(readCorrections, chat, storage.Key(id), int64(of.flags&storage.FromOwner), of.id, below, all)
+// those that search does not find if all is set. Then there may be more below the row
+// more; 0: there are none.
+func (g *group) corrections(chat int64, of revised, id string, below int64, all bool) (found []revised, more int64, err error) {
+	n := 0
+	rows, err := g.t.query(readCorrections, chat, storage.Key(id, of.flags), of.id, below, all)
 	err = eachRow(rows, err, func(rows *sql.Rows) error {
 		var r revised
 		if err := rows.Scan(&r.id, &r.flags, &r.text, &r.xml); err != nil {
 			return err
 		}
-		if storage.Corrects(r.xml, id) {
+		if n++; storage.Corrects(r.xml, id) {
 			found = append(found, r)
 		}
+		below = min(below, r.id)
 		return nil
 	})
-	return found, err
+	if n == storage.RetractStep {
+		more = below
+	}
+	return found, more, err
 }
 
 // supersede takes what a message corrects, and earlier corrections of that, out of
 // the search.
-func (g *group) supersede(l *storage.Log, c *storage.Chat, m *storage.Message) error {
-	below := rowID(l.Owner, m.Seq)
-	of, err := g.newest(c.ID, m.Replaces, m.Flags&storage.FromOwner, below)
-	if err != nil || of.id == 0 {
-		return err
-	}
-	old, err := g.corrections(c.ID, of, m.Replaces, below, false)
+func (g *group) supersede(l *storage.Log, c *storage.Chat, m *storage.Message, of revised) error {
+	old, _, err := g.corrections(c.ID, of, m.Replaces, rowID(l.Owner, m.Seq), false)
 	if err != nil {
 		return err
 	}
@@ -122,7 +123,8 @@ func (g *group) read(r *storage.Read) error {
 	return err
 }
 
-// retract puts tombstones in the place of a message and its corrections.
+// retract puts tombstones in the place of a message and its corrections, or goes on
+// with these.
 func (g *group) retract(r *storage.Retraction) error {
 	l, err := g.log(r.Owner)
 	if err != nil || l == nil {
@@ -132,30 +134,38 @@ func (g *group) retract(r *storage.Retraction) error {
 	if err != nil || c.ID == 0 {
 		return err
 	}
-	by := storage.Flags(0)
-	if r.FromOwner {
-		by = storage.FromOwner
+	of, below := revised{id: rowID(l.Owner, r.Of), flags: r.Side()}, rowID(l.Owner, r.Below)
+	var rows []revised
+	if r.Of == 0 {
+		below = math.MaxInt64
+		if of, err = g.newest(c.ID, r.ID, r.Side(), below); err != nil || of.id == 0 {
+			return err
+		}
+		rows = append(rows, of)
 	}
-	m, err := g.newest(c.ID, r.ID, by, math.MaxInt64)
-	if err != nil || m.id == 0 {
-		return err
-	}
-	rows, err := g.corrections(c.ID, m, r.ID, math.MaxInt64, true)
+	corrections, more, err := g.corrections(c.ID, of, r.ID, below, true)
 	if err != nil {
 		return err
 	}
+	if more != 0 {
+		g.rest = append(g.rest, r.Rest(rowSeq(of.id), rowSeq(more)))
+	}
+	return g.entomb(l, c, append(rows, corrections...), r.Element)
+}
+
+func (g *group) entomb(l *storage.Log, c *storage.Chat, rows []revised, element []byte) error {
 	var texts []int64
-	for _, m := range append(rows, m) {
-		xml := storage.TombstoneXML(m.xml, r.Element)
-		if m.flags.Has(storage.Tombstone) || xml == nil {
+	for _, r := range rows {
+		xml := storage.TombstoneXML(r.xml, element)
+		if r.flags.Has(storage.Tombstone) || xml == nil {
 			continue
 		}
-		flags := l.Retract(c, rowSeq(m.id), m.flags, int64(len(m.xml)), int64(len(xml)))
-		if _, err := g.t.exec(entomb, int64(flags), xml, m.id); err != nil {
+		flags := l.Retract(c, rowSeq(r.id), r.flags, int64(len(r.xml)), int64(len(xml)))
+		if _, err := g.t.exec(entomb, int64(flags), xml, r.id); err != nil {
 			return err
 		}
-		if m.text != 0 {
-			texts = append(texts, m.text)
+		if r.text != 0 {
+			texts = append(texts, r.text)
 		}
 	}
 	return g.leaveTexts(l.Owner, texts)

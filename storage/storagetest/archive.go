@@ -386,11 +386,11 @@ func unique(t *testing.T, d Database) {
 	origin.Flags |= storage.Unique
 	same := *origin
 	wantErrors(t, write(s, origin, &same), nil, storage.ErrExists)
-	d.Exec(t, fmt.Sprintf("UPDATE message SET key = %d WHERE key = %d", storage.Key("attribute"), storage.Key("origin")))
+	d.Exec(t, fmt.Sprintf("UPDATE message SET key = %d WHERE key = %d", storage.Key("attribute", 0), storage.Key("origin", 0)))
 	same = *origin
 	same.ID = "attribute"
 	wantErrors(t, write(s, &same), storage.ErrExists)
-	d.Exec(t, fmt.Sprintf("UPDATE message SET key = %d WHERE key = %d", storage.Key("other"), storage.Key("attribute")))
+	d.Exec(t, fmt.Sprintf("UPDATE message SET key = %d WHERE key = %d", storage.Key("other", 0), storage.Key("attribute", 0)))
 	other := *origin
 	other.ID = "other"
 	other.XML = bytes.ReplaceAll(other.XML, []byte("origin'"), []byte("other'"))

@@ -91,7 +91,7 @@ func retractions(t *testing.T, d Database) {
 	wantXML(t, s, "body", "body", "<gone/>", "<gone/>", "<gone/>", "<gone/>", "body")
 
 	// Another id with the same key is another message.
-	d.Exec(t, fmt.Sprintf("UPDATE message SET key = %d WHERE key = %d", storage.Key("x"), storage.Key("e")))
+	d.Exec(t, fmt.Sprintf("UPDATE message SET key = %d WHERE key = %d", storage.Key("x", 0), storage.Key("e", 0)))
 	retract(false, "x")
 	wantXML(t, s, "body", "body", "<gone/>", "<gone/>", "<gone/>", "<gone/>", "body")
 }

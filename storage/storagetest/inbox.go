@@ -35,7 +35,8 @@ type naiveRow struct {
 	seq       int64
 	id, ref   string
 	own       bool
-	flags     storage.Flags
+	says      storage.Flags // what it is by itself
+	flags     storage.Flags // and beside the others
 	tombstone bool
 	marks     string // id of the message that is marked as read
 }
@@ -50,24 +51,31 @@ func newHistory(t *testing.T, s Store, seed uint64) *history {
 	return h
 }
 
-// add stores a row, with what else belongs to the message.
+// add stores a row, with what else belongs to the message. What only says that it
+// corrects something is a message like others (XEP-0308 §3).
 func (h *history) add(name jid.JID, r naiveRow, also ...storage.Write) {
 	h.t.Helper()
+	c := h.chats[name]
 	xml := fmt.Sprintf("<message id='%s'><body>%d</body>", r.id, h.n)
 	if r.ref != "" {
 		xml += fmt.Sprintf("<replace xmlns='urn:xmpp:message-correct:0' id='%s'/>", r.ref)
 	}
 	m := &storage.Message{
-		Owner: romeo, Peer: name, Chat: name, Flags: storage.Archived | r.flags, ID: r.id, Replaces: r.ref,
+		Owner: romeo, Peer: name, Chat: name, Flags: storage.Archived | r.says, ID: r.id, Replaces: r.ref,
 		Arrived: noon, XML: []byte(xml + "</message>"),
 	}
 	if r.own {
 		m.Flags |= storage.FromOwner
 	}
 	h.n++
+	r.flags = r.says
+	if of := c.newest(r.ref, r.own); r.ref == "" || of < 0 || r.says.Has(storage.Shown) && !c.rows[of].says.Has(storage.Shown) {
+		r.ref = ""
+	} else {
+		r.flags &^= storage.Unread
+	}
 	must(h.t, errors.Join(write(h.s, append([]storage.Write{m}, also...)...)...))
 	r.seq = m.Seq
-	c := h.chats[name]
 	c.rows = append(c.rows, r)
 	if r.flags.Has(storage.ReadsChat) {
 		c.read = max(c.read, r.seq)
@@ -90,6 +98,14 @@ func (h *history) known(c *naiveChat) string {
 	return c.rows[h.r.IntN(len(c.rows))].id
 }
 
+// text is what a text is for the inbox.
+func (h *history) text(own bool) storage.Flags {
+	if own {
+		return storage.Shown | storage.Flags(h.r.IntN(2))*storage.ReadsChat
+	}
+	return storage.Shown | storage.Unread
+}
+
 // step lets something happen. What is not in the log, such as deletions, only
 // happens if all is set.
 func (h *history) step(all bool) {
@@ -98,16 +114,21 @@ func (h *history) step(all bool) {
 	what := h.r.IntN(20)
 	switch own := name != romeo && h.r.IntN(2) == 0; {
 	case what < 9:
-		r := naiveRow{id: h.id(), own: own, flags: storage.Shown | storage.Unread}
-		if own {
-			r.flags = storage.Shown | storage.Flags(h.r.IntN(2))*storage.ReadsChat
-		}
-		h.add(name, r)
+		h.add(name, naiveRow{id: h.id(), own: own, says: h.text(own)})
 	case what < 11: // of the last message only (XEP-0308 §1)
 		if of := c.original(); of != nil {
-			// Some correct what the other side has sent, as long as no original goes.
-			own := of.own != (!all && name != romeo && h.r.IntN(4) == 0)
-			h.add(name, naiveRow{id: h.id(), ref: of.id, own: own, flags: storage.Shown})
+			ref, own := of.id, of.own
+			switch h.r.IntN(8) {
+			case 0: // what the other side has sent
+				own = name != romeo && !own
+			case 1:
+				ref = fmt.Sprint("m", h.n+1) // unknown
+			}
+			r := naiveRow{id: h.id(), ref: ref, own: own, says: h.text(own)}
+			if h.r.IntN(8) == 0 {
+				r.ref = r.id
+			}
+			h.add(name, r)
 		}
 	case what < 12: // a receipt
 		h.add(name, naiveRow{id: h.id(), own: own})
@@ -277,7 +298,7 @@ func (h *history) rebuild() {
 	judged := make(map[int64]storage.Judgement)
 	for name, c := range h.chats {
 		for _, r := range c.rows {
-			judged[r.seq] = storage.Judgement{Flags: r.flags, Chat: name, Read: r.marks}
+			judged[r.seq] = storage.Judgement{Flags: r.says, Chat: name, Read: r.marks}
 		}
 	}
 	total, err := rebuildInbox(h.t, h.s, romeo, func(m *storage.Message) storage.Judgement { return judged[m.Seq] })
@@ -414,10 +435,11 @@ func inboxPages(t *testing.T, d Database) {
 func inboxCorrections(t *testing.T, d Database) {
 	s := openWith(t, d, Options{}, romeo, juliet)
 	h := newHistory(t, s, 3)
-	h.add(juliet, naiveRow{id: "a", flags: storage.Shown | storage.Unread})
-	h.add(juliet, naiveRow{id: "b", flags: storage.Shown | storage.Unread})
-	h.add(juliet, naiveRow{id: "c", ref: "b", flags: storage.Shown})
-	h.add(juliet, naiveRow{id: "d", ref: "a", flags: storage.Shown})
+	const unread = storage.Shown | storage.Unread
+	h.add(juliet, naiveRow{id: "a", says: unread})
+	h.add(juliet, naiveRow{id: "b", says: unread})
+	h.add(juliet, naiveRow{id: "c", ref: "b", says: unread})
+	h.add(juliet, naiveRow{id: "d", ref: "a", says: unread})
 	want := func(when, line string) {
 		t.Helper()
 		if got, _ := inboxOf(t, s, storage.InboxQuery{Messages: true, Limit: 100}); len(got) != 1 || got[0] != line {

@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -95,7 +96,7 @@ func sameKey(t *testing.T, d Database) {
 		m := exchange(juliet, romeo, id, "word", noon)[1]
 		must(t, store(s, m))
 	}
-	d.Exec(t, fmt.Sprintf("UPDATE message SET key = %d WHERE key = %d", storage.Key("a"), storage.Key("b")))
+	d.Exec(t, fmt.Sprintf("UPDATE message SET key = %d WHERE key = %d", storage.Key("a", 0), storage.Key("b", 0)))
 	unread := func(want string) {
 		t.Helper()
 		if lines, _ := inboxOf(t, s, storage.InboxQuery{Limit: 10}); len(lines) != 1 || lines[0] != want {
@@ -116,46 +117,129 @@ func sameKey(t *testing.T, d Database) {
 	wantXML(t, s, "<gone/>", "word", "word", "<gone/>")
 }
 
-// boundedKeys: how many rows with the same id are looked at is bounded, so that
+// boundedKeys: how many rows with the same key are looked at is bounded, so that
 // nobody makes the writer look at thousands with each message. Within the bound, what
 // is meant is found.
 func boundedKeys(t *testing.T, d Database) {
-	for _, c := range []struct {
-		others int
-		found  bool
-	}{{99, true}, {100, false}} {
-		s, peer := open(t, d, Options{}), jid.MustParse(fmt.Sprintf("peer%d@example.org", c.others))
-		must(t, s.CreateAccount(t.Context(), peer, nil))
-		write := func(writes ...storage.Write) []error { return write(s, writes...) }
-		mine := func(m *storage.Message, own bool) *storage.Message {
-			if m.Owner = peer; own {
+	s := openWith(t, d, Options{}, romeo)
+	for others, found := range map[int]bool{15: true, 16: false} {
+		peer := jid.MustParse(fmt.Sprintf("peer%d@example.org", others))
+		target := archived(peer, "a", "body")
+		target.Flags |= storage.Unique | storage.Shown | storage.Unread
+		run := []storage.Write{target}
+		for range others {
+			run = append(run, archived(peer, "b", "other"))
+		}
+		must(t, errors.Join(write(s, run...)...))
+		d.Exec(t, fmt.Sprintf("UPDATE message SET key = %d WHERE key = %d", storage.Key("a", 0), storage.Key("b", 0)))
+		again, c := *target, correction(peer, "c", "a")
+		must(t, errors.Join(write(s, c, retraction(romeo, peer, false, "a"))...))
+		rows := selected(t, s, storage.ArchiveQuery{Owner: romeo, With: peer})
+		if got := rows[0].Flags.Has(storage.Tombstone); got != found || c.Corrects() != found {
+			t.Errorf("%d others: it is %s, corrected %v", others, rows[0].XML, c.Corrects())
+		}
+		if err := write(s, &again)[0]; (err == storage.ErrExists) != found {
+			t.Errorf("%d others: error is %v", others, err)
+		}
+	}
+}
+
+// otherSide: nobody gets in the way of who refers to what the other side has sent, by
+// as many messages with the same id, or corrections of it, as he likes.
+func otherSide(t *testing.T, d Database) {
+	s := openWith(t, d, Options{}, romeo, juliet)
+	for _, own := range []bool{false, true} {
+		peer := nurse
+		by := func(own bool, m *storage.Message) *storage.Message {
+			if m.Flags |= storage.Shown; own {
 				m.Flags |= storage.FromOwner
+			} else {
+				m.Flags |= storage.Unread
 			}
 			return m
 		}
-		target := mine(archived(juliet, "a", "body"), false)
+		if own {
+			peer = juliet
+		}
+		target := by(own, archived(peer, "a", "word"))
 		target.Flags |= storage.Unique
-		run := []storage.Write{target, mine(correction(juliet, "c", "b"), false), mine(archived(juliet, "b", "body"), false),
-			mine(correction(juliet, "d", "b"), false)}
-		for range c.others { // by the other side
-			run = append(run, mine(archived(juliet, "a", "other"), true), mine(correction(juliet, "x", "b"), true))
+		target.Text = new(storage.Text)
+		run := []storage.Write{by(!own, archived(peer, "before", "x")), target, by(own, correction(peer, "b", "a"))}
+		for range 150 {
+			run = append(run, by(!own, archived(peer, "a", "word")), by(!own, correction(peer, "x", "a")))
 		}
-		for _, err := range write(run...) {
-			must(t, err)
+		must(t, errors.Join(write(s, run...)...))
+		again, late := *target, by(own, correction(peer, "c", "a"))
+		wantErrors(t, write(s, &again, late), storage.ErrExists, nil)
+		if !late.Corrects() {
+			t.Errorf("own %v: it does not correct its original", own)
 		}
-		for _, id := range []string{"a", "b"} {
-			must(t, write(retraction(peer, juliet, false, id))[0])
+		if got := found(t, s, searched(storage.ArchiveQuery{Owner: romeo, With: peer}, "word")); len(got) != 0 {
+			t.Errorf("own %v: found %v, which has been corrected", own, got)
 		}
-		got := selected(t, s, storage.ArchiveQuery{Owner: peer, Limit: 4})
-		for i, want := range []bool{c.found, false, true, c.found} {
-			if got[i].Flags.Has(storage.Tombstone) != want {
-				t.Errorf("%d others: row %d is %s", c.others, i+1, got[i].XML)
+		if !own {
+			must(t, write(s, &storage.Read{Owner: romeo, Chat: peer, ID: "a"})[0])
+			want := fmt.Sprintf("%s: 0 unread, last %d, shown %d", peer, late.Seq, late.Seq-1)
+			if lines, _ := inboxOf(t, s, storage.InboxQuery{Messages: true, Limit: 10}); len(lines) != 1 || lines[0] != want {
+				t.Errorf("the inbox is %v, want %s", lines, want)
 			}
 		}
-		again := mine(archived(juliet, "a", "body"), false)
-		again.Flags |= storage.Unique
-		if err := write(again)[0]; (err == storage.ErrExists) != c.found {
-			t.Errorf("%d others: error is %v", c.others, err)
+		must(t, write(s, retraction(romeo, peer, own, "a"))[0])
+		gone := 0
+		for _, m := range selected(t, s, storage.ArchiveQuery{Owner: romeo, With: peer}) {
+			if m.Flags.Has(storage.Tombstone) {
+				gone++
+			}
+			if m.Flags.Has(storage.Tombstone) != (m.Seq == target.Seq || m.Seq == target.Seq+1 || m.Seq == late.Seq) {
+				t.Errorf("own %v: row %d is %s", own, m.Seq, m.XML)
+			}
+		}
+		if gone != 3 {
+			t.Errorf("own %v: %d tombstones", own, gone)
 		}
 	}
+}
+
+// sameText: an id that its sender has used for another text is no repetition.
+func sameText(t *testing.T, d Database) {
+	s := openWith(t, d, Options{}, romeo)
+	text := func(body, more string) *storage.Message {
+		m := archived(juliet, "1", "")
+		m.Flags |= storage.Unique
+		m.XML = []byte("<message id='1'>" + body + more + "</message>")
+		return m
+	}
+	const delay = "<delay xmlns='urn:xmpp:delay' stamp='2024-05-01T12:00:00Z'/>"
+	steps := []struct {
+		m    *storage.Message
+		want error
+	}{
+		{text("<body>x</body>", ""), nil},
+		{text("<body>y</body>", ""), nil},
+		{text("<body>x</body>", delay), storage.ErrExists},
+		{text("<body>y</body>", delay), storage.ErrExists},
+		{text("", delay), nil},
+		{text("", ""), storage.ErrExists},
+		{text("<body>z</body>", ""), nil},
+	}
+	var all []storage.Write // in one group
+	var want []error
+	for _, step := range steps {
+		xml := string(step.m.XML)
+		wantErrors(t, write(s, step.m), step.want)
+		if string(step.m.XML) != xml {
+			t.Errorf("%s became %s", xml, step.m.XML)
+		}
+		m := *step.m
+		m.Chat, m.Peer = nurse, nurse
+		all, want = append(all, &m), append(want, step.want)
+	}
+	wantErrors(t, write(s, all...), want...)
+	for _, with := range []jid.JID{juliet, nurse} {
+		if got := selected(t, s, storage.ArchiveQuery{Owner: romeo, With: with}); len(got) != 4 {
+			t.Errorf("%d rows with %s, want 4", len(got), with)
+		}
+	}
+	must(t, write(s, retraction(romeo, juliet, false, "1"))[0])
+	wantErrors(t, write(s, text("<body>new</body>", "")), storage.ErrExists) // who knows what stood there
 }
