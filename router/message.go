@@ -176,8 +176,14 @@ func (b *Burst) keep(l *leg, s modules.Side) {
 	}
 	l.xml[s] = l.Stanza.Emit(l.xml[s][:0], s)
 	row.XML = l.xml[s]
-	l.rows = append(l.rows, row)
 	l.Rows[s] = row
+	if sent := l.Rows[modules.Sent]; s == modules.Received && sent != nil {
+		// What the recipient's row is refused for, the sender is told: it was not sent.
+		sent.After = row
+		l.rows = slices.Insert(l.rows, 0, storage.Write(row))
+		return
+	}
+	l.rows = append(l.rows, row)
 }
 
 // seq is the row of a side; 0: none.

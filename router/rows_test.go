@@ -93,8 +93,8 @@ func TestRows(t *testing.T) {
 	f.send(t, romeo, "<message to='juliet@localhost' id='1'/>", "<message id='2'/>")
 	const from = " from='romeo@localhost/home'"
 	want := []string{
-		"romeo@localhost 1 3 juliet@localhost <message" + from + " to='juliet@localhost' id='1'/>",
 		"juliet@localhost 1 1 romeo@localhost/home <message" + from + " to='juliet@localhost' id='1'/>",
+		"romeo@localhost 1 3 juliet@localhost <message" + from + " to='juliet@localhost' id='1'/>",
 		"romeo@localhost 2 1 romeo@localhost/home <message" + from + " to='romeo@localhost' id='2'/>",
 	}
 	if diff := cmp.Diff(want, s.rows); diff != "" {

@@ -71,6 +71,10 @@ type Message struct {
 	// with ErrTooMany. 0: no limit. They are not stored.
 	Limit      int
 	LimitBytes int64
+
+	// After is a row ahead of this one in the same run; if that is refused, so is this
+	// one. nil: none.
+	After *Message
 }
 
 func (*Message) write() {}

@@ -76,7 +76,7 @@ func (*Retraction) write() {}
 
 // Corrects reports whether m is a correction: its chat has an original by the same side,
 // and a person who finds m there finds that, too. What only says that it corrects
-// something is a message like others (XEP-0308 §3).
+// something is a message like others (XEP-0308 §4).
 func (m *Message) Corrects() bool {
 	return m.Original != 0 && (m.Original.Has(Shown) || !m.Flags.Has(Shown))
 }

@@ -128,6 +128,9 @@ func newMessageRows(n int) messageRows {
 
 // addMessage adds a message, or says why this one is refused.
 func (g *group) addMessage(r *messageRows, m *storage.Message) error {
+	if m.Seq = 0; m.After.Refused() {
+		return storage.ErrTooMany
+	}
 	l := g.logs[m.Owner.Bare()]
 	if l == nil {
 		return storage.ErrNotFound

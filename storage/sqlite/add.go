@@ -26,6 +26,9 @@ const uniqueFor = time.Hour
 // add adds a message, or says why this one is refused.
 func (g *group) add(m *storage.Message) (refused, err error) {
 	m.Seq, m.Original = 0, 0
+	if m.After.Refused() {
+		return storage.ErrTooMany, nil
+	}
 	l, err := g.log(m.Owner)
 	if err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ func newHistory(t *testing.T, s Store, seed uint64) *history {
 }
 
 // add stores a row, with what else belongs to the message. What only says that it
-// corrects something is a message like others (XEP-0308 §3).
+// corrects something is a message like others (XEP-0308 §4).
 func (h *history) add(name jid.JID, r naiveRow, also ...storage.Write) {
 	h.t.Helper()
 	c := h.chats[name]

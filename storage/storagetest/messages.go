@@ -165,3 +165,23 @@ func oldMessages(t *testing.T, d Database) {
 		}
 	}
 }
+
+// refusedTogether: what the recipient's row is refused for, the sender's is, too, with
+// what it brings.
+func refusedTogether(t *testing.T, d Database) {
+	s := openWith(t, d, Options{}, romeo, juliet)
+	send := func(id string) []error {
+		pair := exchange(juliet, romeo, id, "x", noon)
+		sent, received := pair[0], pair[1]
+		received.Flags |= storage.Waiting
+		received.Limit, sent.After = 1, received
+		gone := &storage.Retraction{By: sent, Owner: juliet, Chat: romeo, FromOwner: true, ID: "a", Element: []byte("<gone/>")}
+		return write(s, received, sent, gone)
+	}
+	wantErrors(t, send("a"), nil, nil, nil)
+	wantErrors(t, send("b"), storage.ErrTooMany, storage.ErrTooMany, nil)
+	got := selected(t, s, storage.ArchiveQuery{Owner: juliet})
+	if len(got) != 1 || !got[0].Flags.Has(storage.Tombstone) {
+		t.Errorf("the sender has %+v", got)
+	}
+}

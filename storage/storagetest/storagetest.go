@@ -135,6 +135,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		"RetractedAgain":      retractedAgain,
 		"RefusedRows":         refusedRows,
 		"RefusedAlone":        refusedAlone,
+		"RefusedTogether":     refusedTogether,
 		"SameKey":             sameKey,
 		"BoundedKeys":         boundedKeys,
 		"OtherSide":           otherSide,
