@@ -24,6 +24,7 @@ type row struct {
 	sent     bool // by the account, to another one
 	chat     jid.JID
 	archived bool
+	corrects bool   // another row, by the same side (XEP-0308 §4)
 	found    bool   // by its words
 	tomb     string // what retracted it
 	got      bool   // some client has seen it
@@ -49,7 +50,15 @@ func (r *row) own() bool { return r.sent || r.note.from.Bare() == r.note.to.Bare
 
 // unread: it counts while it is behind the read position.
 func (r *row) unread() bool {
-	return !r.own() && r.tomb == "" && r.note.shown() && !r.note.has("replace")
+	return !r.own() && r.tomb == "" && r.note.shown() && !r.corrects
+}
+
+// original is the name of what a correction corrects, else its own.
+func (r *row) original() string {
+	if r.corrects {
+		return r.note.about
+	}
+	return r.note.name()
 }
 
 // canon is how it stands in the archive.
@@ -74,7 +83,7 @@ func (a *account) newest(chat jid.JID, sent bool, id string) *row {
 // corrections are what corrects a row; they come from the same side (XEP-0308 §5).
 func (a *account) corrections(of *row) (list []*row) {
 	for _, r := range a.log {
-		if r.at > of.at && r.chat == of.chat && r.sent == of.sent && r.note.has("replace") && r.note.about == of.note.name() {
+		if r.at > of.at && r.chat == of.chat && r.sent == of.sent && r.corrects && r.note.about == of.note.name() {
 			list = append(list, r)
 		}
 	}
@@ -88,11 +97,12 @@ func (a *account) add(r *row) {
 	if !r.archived {
 		return
 	}
-	if r.found = r.note.searchable(); r.note.has("replace") {
-		if of := a.newest(r.chat, r.sent, r.note.about); of != nil {
-			for _, old := range append(a.corrections(of), of) {
-				old.found = false
-			}
+	r.found = r.note.searchable()
+	of := a.newest(r.chat, r.sent, r.note.about)
+	// Of what nobody sees nobody sees a correction.
+	if r.corrects = r.note.has("replace") && of != nil && (of.note.shown() || !r.note.shown()); r.corrects {
+		for _, old := range append(a.corrections(of), of) {
+			old.found = false
 		}
 	}
 	a.log = append(a.log, r)
@@ -100,7 +110,7 @@ func (a *account) add(r *row) {
 		return
 	}
 	stands := a.stands[r.chat]
-	if stands == nil || !r.note.has("replace") || stands.sent == r.sent && stands.note.original() == r.note.about {
+	if stands == nil || !r.corrects || stands.sent == r.sent && stands.original() == r.note.about {
 		a.stands[r.chat] = r
 	}
 	if r.own() { // ADR 0010
@@ -151,7 +161,7 @@ func (a *account) standing(chat jid.JID) (stands *row) {
 	for _, r := range a.log {
 		switch {
 		case r.chat != chat || !r.note.shown():
-		case r.note.has("replace"):
+		case r.corrects:
 			correction = r
 		default:
 			stands = r

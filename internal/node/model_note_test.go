@@ -158,12 +158,12 @@ func (m *note) name() string {
 	return m.id
 }
 
-// original is the name of what a correction corrects, else its own.
-func (m *note) original() string {
-	if m.has("replace") {
-		return m.about
+// body is its text.
+func (m *note) body() string {
+	if m.has("body") {
+		return m.text
 	}
-	return m.name()
+	return ""
 }
 
 // promised: its id is unique, by the word of its sender.

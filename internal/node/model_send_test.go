@@ -45,13 +45,15 @@ func (w *world) apply(m *note, from *sess) {
 }
 
 // has reports whether the archive has got the same message within the last hour,
-// which is longer than a world exists.
+// which is longer than a world exists. Of a tombstone nobody knows the text.
 func (a *account) has(m *note, sent bool) bool {
 	chat := m.from.Bare()
 	if sent {
 		chat = m.to.Bare()
 	}
-	return m.promised() && a.newest(chat, sent, m.name()) != nil
+	return m.promised() && slices.ContainsFunc(a.log, func(r *row) bool {
+		return r.chat == chat && r.sent == sent && r.note.name() == m.name() && (r.tomb != "" || r.note.body() == m.body())
+	})
 }
 
 // refer does what a note does to earlier ones.
@@ -178,7 +180,8 @@ func (w *world) sendAndLose(s *sess) {
 	w.send(s, w.copyOf(m, s))
 }
 
-// sendAgain sends a message with the same origin-id as an earlier one.
+// sendAgain sends a message with the same origin-id as an earlier one; sometimes it is
+// another message, of a client that counts anew.
 func (w *world) sendAgain(s *sess) {
 	var list []*note
 	for _, r := range s.account.log[max(0, len(s.account.log)-40):] {
@@ -187,6 +190,11 @@ func (w *world) sendAgain(s *sess) {
 		}
 	}
 	if len(list) > 0 {
-		w.send(s, w.copyOf(pick(w.r, list), s))
+		m := w.copyOf(pick(w.r, list), s)
+		if w.chance(4) {
+			m.text = text(w.r)
+			m.write()
+		}
+		w.send(s, m)
 	}
 }

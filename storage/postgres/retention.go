@@ -66,8 +66,12 @@ func (db *DB) TrimArchives(ctx context.Context, trim storage.Trim, from int64, l
 	seen, last := 0, from
 	_, err = list(ctx, db, ownersToTrim, []any{from, trim.Domain, bytes, trim.Before, trimOwners}, func(row pgx.Row) (_ struct{}, err error) {
 		var isDue *bool
+		was := last
 		if err = row.Scan(&last, &isDue); err != nil {
 			return
+		}
+		if last <= was { // the first row, maybe of the second attempt
+			seen, due = 0, nil
 		}
 		if seen++; isDue != nil && *isDue {
 			due = append(due, last)
