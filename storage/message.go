@@ -3,6 +3,7 @@ package storage
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
 	"time"
 
 	"github.com/xmppd/xmppd/jid"
@@ -39,6 +40,9 @@ const (
 
 // Has reports whether any bit of m is set.
 func (f Flags) Has(m Flags) bool { return f&m != 0 }
+
+// UniqueFor is how long the repetition of a Unique row is recognised.
+const UniqueFor = time.Hour
 
 // Message is a row of the message log: one copy of a message, of its sender or of
 // its recipient. In memory XML may alias a read buffer until the write group that
@@ -179,9 +183,11 @@ type ArchiveQuery struct {
 }
 
 // PeerRows is how many rows of a conversation a query looks at whose With is a full
-// JID: there is no index of these. One that has not found its rows by then fails with
-// ErrUnavailable.
+// JID: there is no index of these. One that has not found its rows by then fails.
 const PeerRows = 100_000
+
+// ErrPeerRows is the error of such a query.
+var ErrPeerRows = fmt.Errorf("look at more than %d messages for one address: %w", PeerRows, ErrUnavailable)
 
 // ArchiveEnd is the first or last row of an archive.
 type ArchiveEnd struct {

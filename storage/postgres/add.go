@@ -176,7 +176,7 @@ func (g *group) exists(c *chat, m *storage.Message) bool {
 	}
 	same := g.added[sent{c, m.ID, m.Flags & storage.FromOwner}]
 	for range lookBack {
-		if same == nil || m.Arrived.Sub(same.Arrived) > uniqueFor {
+		if same == nil || m.Arrived.Sub(same.Arrived) > storage.UniqueFor {
 			return false
 		}
 		if storage.Repeats(bytes.Clone(same.XML), m.XML, m.ID) {

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"math"
 
 	"github.com/jackc/pgx/v5"
 
@@ -111,18 +110,12 @@ func (db *DB) Archive(ctx context.Context, q storage.ArchiveQuery, fn func(*stor
 	return wrap(err, "read archive of", q.Owner)
 }
 
-// CountArchive counts the rows that the query selects without its Limit.
+// CountArchive counts the rows that the query, which has no Words, selects without its
+// Limit.
 func (db *DB) CountArchive(ctx context.Context, q storage.ArchiveQuery) (n int64, err error) {
 	owner := q.Owner.Bare().String()
 	open := q.Start.IsZero() && q.End.IsZero() && q.After == 0 && q.Before == 0
 	switch {
-	case len(q.Words) > 0:
-		q.Limit, q.Backward = math.MaxInt32, false
-		err = db.searchArchive(ctx, q, func(*storage.Message) error {
-			n++
-			return nil
-		})
-		return n, err
 	case open && q.With.IsZero():
 		err = db.row(ctx, countArchive, owner).Scan(&n)
 	case open && q.With.IsBare():

@@ -211,7 +211,7 @@ func (g *group) scanChats(rows pgx.Rows) error {
 				g.originals[q.correction] = original{*seq, *flags}
 			}
 		// Nor a text.
-		case q.message.Arrived.Sub(*arrived) <= uniqueFor && (flags.Has(storage.Tombstone) || storage.Repeats(xml, q.message.XML, q.message.ID)):
+		case q.message.Arrived.Sub(*arrived) <= storage.UniqueFor && (flags.Has(storage.Tombstone) || storage.Repeats(xml, q.message.XML, q.message.ID)):
 			if g.known == nil {
 				g.known = make(map[*storage.Message]bool)
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -14,9 +13,6 @@ import (
 )
 
 const (
-	// uniqueFor is how long a message that comes again is recognised.
-	uniqueFor = time.Hour
-
 	putStreams = `INSERT INTO stream (id, owner, h, until)
 		SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[]) ORDER BY 1
 		ON CONFLICT (id) DO UPDATE SET h = excluded.h, until = excluded.until, snapshot = NULL`

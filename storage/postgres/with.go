@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"math/bits"
 	"strconv"
@@ -93,8 +92,6 @@ func (p *selection) size() string {
 	return "(SELECT sum(stored)::bigint FROM chat WHERE owner = (SELECT id FROM owner WHERE jid = $1) AND bare = $5)"
 }
 
-var errPeerRows = fmt.Errorf("look at more than %d messages for one address: %w", storage.PeerRows, storage.ErrUnavailable)
-
 // looked fails if a query for one peer does not look at all that it selects.
 func (db *DB) looked(ctx context.Context, p *selection) error {
 	if !p.with.IsFull() {
@@ -106,7 +103,7 @@ func (db *DB) looked(ctx context.Context, p *selection) error {
 		WHERE c.owner = (SELECT id FROM owner WHERE jid = $4) AND c.bare = $5 AND c.resource IN ('', $6))`,
 		p.low, p.high, storage.PeerRows, p.owner.String(), p.with.Bare().String(), p.with.Resource()).Scan(&more)
 	if more {
-		return errPeerRows
+		return storage.ErrPeerRows
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"database/sql"
 	"math"
-	"time"
 
 	"github.com/xmppd/xmppd/storage"
 )
@@ -19,9 +18,6 @@ const (
 	readSame = `SELECT flags, xml FROM (SELECT flags, arrived, xml FROM message WHERE chat = ? AND key = ? ORDER BY id DESC LIMIT 16)
 		WHERE arrived >= ?`
 )
-
-// uniqueFor is how long a message that comes again is recognised.
-const uniqueFor = time.Hour
 
 // add adds a message, or says why this one is refused.
 func (g *group) add(m *storage.Message) (refused, err error) {
@@ -111,7 +107,7 @@ func (g *group) insert(l *storage.Log, c *storage.Chat, m *storage.Message) (add
 }
 
 func (g *group) insertUnique(c *storage.Chat, m *storage.Message, row []any) (added bool, err error) {
-	args := append(g.args[:0], row[0], row[3], row[4], m.Arrived.Add(-uniqueFor).UnixMicro())
+	args := append(g.args[:0], row[0], row[3], row[4], m.Arrived.Add(-storage.UniqueFor).UnixMicro())
 	if err := affected(g.t.exec(addUnique, append(args, row[1:]...)...)); err != storage.ErrNotFound {
 		return err == nil, err
 	}
@@ -128,7 +124,7 @@ func (g *group) known(c *storage.Chat, m *storage.Message) (known bool, err erro
 	if c == nil || c.ID == 0 || m.ID == "" || !m.Flags.Has(storage.Unique) {
 		return false, nil
 	}
-	rows, err := g.t.query(readSame, c.ID, storage.Key(m.ID, m.Flags), m.Arrived.Add(-uniqueFor).UnixMicro())
+	rows, err := g.t.query(readSame, c.ID, storage.Key(m.ID, m.Flags), m.Arrived.Add(-storage.UniqueFor).UnixMicro())
 	err = eachRow(rows, err, func(rows *sql.Rows) error {
 		var flags storage.Flags
 		var xml []byte

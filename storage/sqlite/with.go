@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"database/sql"
-	"fmt"
 	"slices"
 
 	"github.com/xmppd/xmppd/jid"
@@ -76,8 +75,6 @@ func (t *tx) selectedIDs(s selection, q storage.ArchiveQuery) (ids []int64, err 
 	return ids[:min(len(ids), q.Limit)], nil
 }
 
-var errPeerRows = fmt.Errorf("look at more than %d messages for one address: %w", storage.PeerRows, storage.ErrUnavailable)
-
 // looked fails if a query for one peer has not looked at all that it selects of a chat.
 func (t *tx) looked(s selection, chat int64) error {
 	if s.peer == "" {
@@ -86,7 +83,7 @@ func (t *tx) looked(s selection, chat int64) error {
 	var more bool
 	err := t.row(peerRowsOver, chat, s.first, s.last, storage.PeerRows).Scan(&more)
 	if more {
-		return errPeerRows
+		return storage.ErrPeerRows
 	}
 	return err
 }

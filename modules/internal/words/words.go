@@ -162,9 +162,12 @@ func normal(text string) string {
 }
 
 // visible drops what only says how a text is to be shown: joiners, soft hyphens,
-// directions, variants.
+// directions, variants. A space without width is a space.
 func visible(r rune) rune {
-	if r >= utf8.RuneSelf && unicode.In(r, unicode.Cf, unicode.Variation_Selector) {
+	switch {
+	case r == '\u200b':
+		return ' '
+	case r >= utf8.RuneSelf && unicode.In(r, unicode.Cf, unicode.Variation_Selector):
 		return -1
 	}
 	return r

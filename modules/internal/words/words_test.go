@@ -21,7 +21,7 @@ func TestIndex(t *testing.T) {
 		{"accents", "Café Zoë cafe\u0301 naïve ΆΛΦΑ Việt", "cafe naive viet zoe αλφα"},
 		{"marks of other scripts", "हिन्दी й", "й हिन्दी"},
 		{"full width", "ＡＢＣ１２", "abc12"},
-		{"invisible", "so\u00adft zero\u200bwidth", "soft zerowidth"},
+		{"invisible", "so\u00adft zero\u200bwidth", "soft width zero"},
 		{"hangul", "안녕하세요", "녕 녕하 세 세요 안 안녕 요 하 하세"},
 		{"hangul words", "한국 사람", "국 람 사 사람 한 한국"},
 		{"decomposed hangul", "\u1112\u1161\u11ab", "한"},
