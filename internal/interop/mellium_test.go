@@ -34,6 +34,7 @@ type mellium struct {
 	session *xmpp.Session
 	seen    chan event
 	served  chan struct{} // closed when the session has ended
+	ends    []context.CancelFunc
 }
 
 func startMellium(t *testing.T) client {
@@ -42,9 +43,22 @@ func startMellium(t *testing.T) client {
 	return m
 }
 
+// lasting has the deadline of a context and does not end with it. mellium.im/xmpp v0.23.0
+// may take a context that ends right behind a call for one that ended in it, and then
+// fails the next write.
+func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
+	until, _ := ctx.Deadline()
+	return context.WithDeadline(context.WithoutCancel(ctx), until)
+}
+
 func (m *mellium) events() <-chan event { return m.seen }
 
 func (m *mellium) kill() {
+	defer func() {
+		for _, end := range m.ends {
+			end()
+		}
+	}()
 	if m.session != nil {
 		_ = m.session.Conn().Close()
 		<-m.served
@@ -52,6 +66,8 @@ func (m *mellium) kill() {
 }
 
 func (m *mellium) do(ctx context.Context, r request) (answer, error) {
+	ctx, end := lasting(ctx)
+	m.ends = append(m.ends, end)
 	if r.Do == "login" {
 		return m.login(ctx, r)
 	}
