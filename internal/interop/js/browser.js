@@ -1,10 +1,9 @@
 // A person in front of Converse.js in Chromium, driven by lines of JSON: requests
 // on the standard input, replies on the standard output. See client_test.go.
-import readline from "node:readline";
-
 import { chromium } from "playwright-core";
 
-const print = (o) => process.stdout.write(JSON.stringify(o) + "\n");
+import { serve } from "./lines.js";
+
 const patience = 150_000; // less than that of the test: what is missing is said here
 
 let context;
@@ -131,14 +130,6 @@ const requests = {
   },
 };
 
-for await (const line of readline.createInterface({ input: process.stdin })) {
-  const request = JSON.parse(line);
-  Promise.resolve()
-    .then(() => requests[request.do](request))
-    .then(
-      (result) => print({ reply: request.n, ...result }),
-      (err) => print({ reply: request.n, error: err.message ?? String(err) }),
-    );
-}
+await serve(requests);
 await context?.close();
 process.exit(0);

@@ -1,16 +1,16 @@
 // One account in @xmpp/client, driven by lines of JSON: requests on the standard
 // input, replies and events on the standard output. See client_test.go.
-import readline from "node:readline";
 import { webcrypto } from "node:crypto";
 
 import { WebSocket } from "ws";
+
+import { print, serve } from "./lines.js";
 
 // Browsers have both; Node has them from version 22 and 20 on.
 globalThis.WebSocket = WebSocket;
 globalThis.crypto ??= webcrypto;
 const { client, xml } = await import("@xmpp/client");
 
-const print = (o) => process.stdout.write(JSON.stringify(o) + "\n");
 const patience = 180_000; // that of the test; a few seconds are too short for a busy machine
 
 let xmpp;
@@ -191,14 +191,5 @@ const requests = {
   },
 };
 
-for await (const line of readline.createInterface({ input: process.stdin })) {
-  const request = JSON.parse(line);
-  // Not awaited: a client may have several requests under way.
-  Promise.resolve()
-    .then(() => requests[request.do](request))
-    .then(
-      (result) => print({ reply: request.n, ...result }),
-      (err) => print({ reply: request.n, error: err.condition ?? err.message ?? String(err) }),
-    );
-}
+await serve(requests);
 process.exit(0);

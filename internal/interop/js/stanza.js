@@ -1,11 +1,9 @@
 // One account in stanza (npm) over WebSocket, driven by lines of JSON: requests
 // on the standard input, replies and events on the standard output. See
 // client_test.go.
-import readline from "node:readline";
-
 import { createClient } from "stanza";
 
-const print = (o) => process.stdout.write(JSON.stringify(o) + "\n");
+import { print, serve } from "./lines.js";
 
 let client;
 
@@ -52,13 +50,5 @@ const requests = {
   },
 };
 
-for await (const line of readline.createInterface({ input: process.stdin })) {
-  const request = JSON.parse(line);
-  Promise.resolve()
-    .then(() => requests[request.do](request))
-    .then(
-      (result) => print({ reply: request.n, ...result }),
-      (err) => print({ reply: request.n, error: err.error?.condition ?? err.message ?? String(err) }),
-    );
-}
+await serve(requests);
 process.exit(0);
