@@ -20,7 +20,7 @@ func (m *Module) export(ctx context.Context, owner jid.JID, w io.Writer) error {
 		more = false
 		err := m.store.Inbox(ctx, q, func(e *storage.InboxEntry) error {
 			q.Below, more = e.At.Seq, true
-			xml = append(appendEntry(append(xml, "<entry unread='"...), e), '\n')
+			xml = append(appendEntry(append(xml, "<entry"...), e), '\n')
 			_, err := w.Write(xml)
 			xml = xml[:0]
 			return err
@@ -33,8 +33,9 @@ func (m *Module) export(ctx context.Context, owner jid.JID, w io.Writer) error {
 	return err
 }
 
-// appendEntry appends an entry from the value of its attribute unread on.
+// appendEntry appends the attributes of an entry and its end.
 func appendEntry(b []byte, e *storage.InboxEntry) []byte {
+	b = append(b, " unread='"...)
 	b = strconv.AppendInt(b, e.Unread, 10)
 	b = append(b, "' jid='"...)
 	b = stanza.AppendEscaped(b, e.Chat.String())

@@ -107,7 +107,7 @@ func newPage(r *modules.Request, limit int) *page {
 	p.head = stanza.AppendEscaped(p.head, r.Owner.String())
 	p.head = append(p.head, "' to='"...)
 	p.head = stanza.AppendEscaped(p.head, r.From.String())
-	p.head = append(p.head, "'><entry xmlns='"+ns+"' unread='"...)
+	p.head = append(p.head, "'><entry xmlns='"+ns+"'"...)
 	return p
 }
 
