@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"time"
-
-	"github.com/xmppd/xmppd/command"
 )
 
 // ndjson is the media type of an answer that shows progress: one object per line.
@@ -68,7 +66,7 @@ func (l *lines) flush() {
 func (l *lines) end(result json.RawMessage, err error) {
 	l.flush()
 	if err != nil {
-		f := failure(err)
+		f := NewFailure(err)
 		l.write(line{Error: &f})
 	} else {
 		l.write(line{Result: result})
@@ -102,13 +100,3 @@ func readLines(r io.Reader, fn func(done, of int64)) (json.RawMessage, error) {
 		}
 	}
 }
-
-func failure(err error) Failure {
-	f := Failure{Status: "error", Code: command.ExitCode(err), Message: err.Error()}
-	if e, ok := errors.AsType[*command.Error](err); ok {
-		f.Reason, f.Message = e.Reason, e.Text
-	}
-	return f
-}
-
-func (f Failure) err() error { return &command.Error{Reason: f.Reason, Text: f.Message} }

@@ -145,6 +145,17 @@ type Failure struct {
 	Message string         `json:"message"`
 }
 
+// NewFailure says what went wrong with a command.
+func NewFailure(err error) Failure {
+	f := Failure{Status: "error", Code: command.ExitCode(err), Message: err.Error()}
+	if e, ok := errors.AsType[*command.Error](err); ok {
+		f.Reason, f.Message = e.Reason, e.Text
+	}
+	return f
+}
+
+func (f Failure) err() error { return &command.Error{Reason: f.Reason, Text: f.Message} }
+
 func run(set *command.Set, log *slog.Logger, w http.ResponseWriter, r *http.Request) {
 	name, ctx := r.PathValue("name"), r.Context()
 	var l *lines
@@ -163,7 +174,7 @@ func run(set *command.Set, log *slog.Logger, w http.ResponseWriter, r *http.Requ
 	case l != nil:
 		l.end(out, err)
 	case err != nil:
-		writeJSON(w, command.HTTPStatus(err), failure(err))
+		writeJSON(w, command.HTTPStatus(err), NewFailure(err))
 	default:
 		writeJSON(w, http.StatusOK, out)
 	}

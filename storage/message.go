@@ -77,7 +77,7 @@ type Message struct {
 	LimitBytes int64
 
 	// After is a row ahead of this one in the same run; if that is refused, so is this
-	// one. nil: none.
+	// one, with ErrTooMany. nil: none.
 	After *Message
 }
 

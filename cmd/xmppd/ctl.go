@@ -166,11 +166,7 @@ func (t *ctl) failed(err error) error {
 		return t.fail(code, "%v", err)
 	}
 	if t.json {
-		f := admin.Failure{Status: "error", Code: code, Message: err.Error()}
-		if e, ok := errors.AsType[*command.Error](err); ok {
-			f.Reason, f.Message = e.Reason, e.Text
-		}
-		out, err := json.Marshal(f)
+		out, err := json.Marshal(admin.NewFailure(err))
 		if err != nil {
 			return t.fail(code, "%v", err)
 		}

@@ -13,14 +13,19 @@ import (
 	"github.com/xmppd/xmppd/storage"
 )
 
-func TestChangesThatShareATransactionFailAlone(t *testing.T) {
-	t.Parallel()
-	ctx := context.Background()
-	db, err := Open(ctx, Options{Path: filepath.Join(t.TempDir(), "test.db")})
+func newDB(t *testing.T) *DB {
+	t.Helper()
+	db, err := Open(t.Context(), Options{Path: filepath.Join(t.TempDir(), "test.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func TestChangesThatShareATransactionFailAlone(t *testing.T) {
+	t.Parallel()
+	ctx, db := context.Background(), newDB(t)
 	u := jid.MustParse("juliet@example.org")
 	if err := db.CreateAccount(ctx, u, nil); err != nil {
 		t.Fatal(err)
@@ -87,12 +92,7 @@ func TestChangeGivesUpWaiting(t *testing.T) {
 // groups remember, apart from what they change.
 func TestChangesForgetLittle(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
-	db, err := Open(ctx, Options{Path: filepath.Join(t.TempDir(), "test.db")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
+	ctx, db := context.Background(), newDB(t)
 	romeo, juliet := jid.MustParse("romeo@example.org"), jid.MustParse("juliet@example.org")
 	r := &storage.Run{}
 	for _, u := range []jid.JID{romeo, juliet} {

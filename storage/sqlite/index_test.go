@@ -11,9 +11,19 @@ import (
 	"github.com/xmppd/xmppd/storage/storagetest"
 )
 
-// readable writes messages of romeo's to himself that the search is to find.
-func readable(t *testing.T, s storagetest.Store, n int) {
+// readable opens a new database with messages of romeo's to himself that the search is
+// to find.
+func readable(t *testing.T, n int) (database, storagetest.Store) {
 	t.Helper()
+	d := newDatabase(t).(database)
+	s, err := d.Open(t.Context(), storagetest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if err := s.CreateAccount(t.Context(), romeo, nil); err != nil {
+		t.Fatal(err)
+	}
 	r := &storage.Run{}
 	for i := range n {
 		r.Writes = append(r.Writes, &storage.Message{Owner: romeo, Peer: romeo, Chat: romeo, Flags: storage.Archived, ID: fmt.Sprint(i),
@@ -26,6 +36,7 @@ func readable(t *testing.T, s storagetest.Store, n int) {
 			t.Fatal(err)
 		}
 	}
+	return d, s
 }
 
 func wordsOf(xml []byte) []string { return strings.Fields(string(xml[9 : len(xml)-10])) }
@@ -34,16 +45,7 @@ func wordsOf(xml []byte) []string { return strings.Fields(string(xml[9 : len(xml
 // merging it with others.
 func TestIndexSegments(t *testing.T) {
 	t.Parallel()
-	d := newDatabase(t).(database)
-	s, err := d.Open(t.Context(), storagetest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.CreateAccount(t.Context(), romeo, nil); err != nil {
-		t.Fatal(err)
-	}
-	readable(t, s, 60)
+	d, s := readable(t, 60)
 	for batch := 1; batch <= 3; batch++ {
 		if n, err := s.IndexTexts(t.Context(), 20, wordsOf); n != 20 || err != nil {
 			t.Fatal(n, err)
@@ -64,16 +66,7 @@ func TestIndexSegments(t *testing.T) {
 // written is not put into the index.
 func TestIndexGoneMeanwhile(t *testing.T) {
 	t.Parallel()
-	d := newDatabase(t).(database)
-	s, err := d.Open(t.Context(), storagetest.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := s.CreateAccount(t.Context(), romeo, nil); err != nil {
-		t.Fatal(err)
-	}
-	readable(t, s, 5)
+	d, s := readable(t, 5)
 	removed := false
 	n, err := s.IndexTexts(t.Context(), 10, func(xml []byte) []string {
 		if !removed {

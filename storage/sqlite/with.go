@@ -42,15 +42,15 @@ func (t *tx) selectChats(with jid.JID, s *selection) error {
 // selectedIDs reads the numbers of a page of rows out of the index of chats. Of
 // several chats it takes a page each.
 func (t *tx) selectedIDs(s selection, q storage.ArchiveQuery) (ids []int64, err error) {
-	forward, backward, last := chatForward, chatBackward, []any{q.Limit}
+	query, backward, last := chatForward, chatBackward, []any{q.Limit}
 	if s.peer != "" {
-		forward, backward, last = peerForward, peerBackward, []any{storage.PeerRows, s.peer, q.Limit}
+		query, backward, last = peerForward, peerBackward, []any{storage.PeerRows, s.peer, q.Limit}
 	}
 	if q.Backward {
-		forward = backward
+		query = backward
 	}
 	for _, chat := range s.chats {
-		rows, err := t.query(forward, append([]any{chat, s.first, s.last}, last...)...)
+		rows, err := t.query(query, append([]any{chat, s.first, s.last}, last...)...)
 		n := 0
 		err = eachRow(rows, err, func(rows *sql.Rows) error {
 			var id int64
